@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * Time as services see it. Nothing is ordered or fenced by it: it only says how long to wait and how old something is.
+ * Tests inject their own.
+ */
+export interface Clock {
+  /** Milliseconds since 1970, for people. */
+  wallMs(): number;
+  /** Milliseconds that never go back, for durations. */
+  monotonicMs(): number;
+  /** Rejects with AbortError when the signal fires. */
+  delay(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  delay: (ms, signal) => sleep(ms, undefined, { signal }),
+};
+
+/** Rising delay for retries: doubles from `firstMs` to `mostMs`; `reset` after success. */
+export class Backoff {
+  #nextMs: number;
+
+  constructor(
+    private readonly firstMs: number,
+    private readonly mostMs: number,
+  ) {
+    this.#nextMs = firstMs;
+  }
+
+  next(): number {
+    const ms = this.#nextMs;
+    this.#nextMs = Math.min(this.mostMs, ms * 2);
+    return ms;
+  }
+
+  reset(): void {
+    this.#nextMs = this.firstMs;
+  }
+}

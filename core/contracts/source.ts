@@ -1,0 +1,155 @@
+/**
+ * What a source connector promises to the relay.
+ *
+ * Three rules hold for every method of every contract and are not repeated: it rejects with a TailraceError and never logs and goes
+ * on; an AbortSignal is the last parameter of whatever waits, and after abort nothing new becomes durable; "durable on return" means
+ * it survives SIGKILL of every Tailrace process and of the machine that stored it, as far as that store's own settings promise.
+ */
+import type { GroupId, MarkerId, RereadId, ResumeToken, Anchor, TableId, WriterEpoch } from "../vocabulary/ids.js";
+import type { Position } from "../vocabulary/position.js";
+import type { StorageClass, TableDescription } from "../vocabulary/table.js";
+import type { Key, Row } from "../vocabulary/value.js";
+import type { ErrorCode } from "../error-catalogue.js";
+import type { BatchPart, Phases } from "./change.js";
+
+/** One or more whole source transactions, in parts small enough to hold (at most ~1,000 changes or ~1 MiB a part). */
+export interface Batch {
+  /** Everything up to here is in this batch or an earlier one; the cut carries it. Known before the first part is read. */
+  readonly position: Position;
+  /** Can be called once; a batch whose append failed is asked for again by a new `batches(beginning)`. */
+  parts(signal: AbortSignal): AsyncIterable<BatchPart>;
+  /** Known once `parts()` has ended; asking earlier throws. */
+  end(): BatchEnd;
+}
+export interface BatchEnd {
+  /** Says where the next batch begins: the writer's only state. At most 64 KiB. */
+  readonly resume: ResumeToken;
+  readonly anchor: Anchor;
+  /** Phase of each group at this batch's position. */
+  readonly phases: Phases;
+}
+
+/** Everything the log knows that a source needs to go on. */
+export interface Beginning {
+  /** Position and token of the newest cut whose rows are all there; null: the log holds nothing of this source. */
+  readonly resume: { readonly position: Position; readonly token: ResumeToken; readonly anchor: Anchor } | null;
+  /**
+   * Every other cut above `resume` that is found in `.cuts`, whole or not, and the target's applied cut: their anchors are compared
+   * until the source has passed them; one that differs raises history.
+   */
+  readonly later: readonly { readonly position: Position; readonly anchor: Anchor }[];
+  /** Highest history seen anywhere. A new history is one above it. */
+  readonly historySeen: number;
+}
+
+export type Known<T> = { readonly kind: "known"; readonly value: T } | { readonly kind: "unknown"; readonly why: string };
+
+/** How far the target is behind, as this source measures it. Unknown is said, never guessed. */
+export interface Lag {
+  readonly head: Position;
+  readonly changes: Known<number>;
+  /** Age of the oldest change that the target lacks; 0 when there is none. By the source's clock alone. */
+  readonly ms: Known<number>;
+}
+
+/** How far the snapshot or re-read has come, by table. Estimates are counts at the time the re-read of the table began. */
+export interface RereadProgress {
+  readonly table: TableId;
+  readonly state: "waiting" | "reading" | "done";
+  readonly rowsRead: number;
+  readonly rowsEstimated: Known<number>;
+}
+
+/** One process holds it; opening it takes the file's lock (else `source.locked`). */
+export interface Source extends AsyncDisposable {
+  /** Highest writer epoch this source has ever been told by `acknowledged`; 0 when none. */
+  epochSeen(): WriterEpoch;
+
+  /**
+   * Endless; ends by abort or error. One iteration at a time; legal again after the last one was left. The next batch is produced
+   * only after the previous one was `acknowledged`. Nothing becomes durable by reading.
+   */
+  batches(beginning: Beginning, signal: AbortSignal): AsyncIterable<Batch>;
+
+  /** The batch that ended at `position` is durable in the log of `epoch`. May be repeated. */
+  acknowledged(position: Position, epoch: WriterEpoch): Promise<void>;
+
+  /** Newest committed position and what lies between it and `applied`. Legal at any time, never waits for a lock. */
+  lag(applied: Position | null): Lag;
+
+  /** May forget what lies strictly below `below` (the row there stays as anchor), unless a hold stands in the way. A hint. */
+  prune(below: Position): Promise<void>;
+
+  progress(): readonly RereadProgress[];
+}
+
+/** Reads the source without owning it: for init, doctor, plan. Writes nothing. */
+export interface SourceInspector extends Disposable {
+  catalog(): SourceCatalog;
+  /** Whole-table scan in short read transactions. */
+  profile(table: SourceTable): readonly ColumnProfile[];
+  /** Rows in key order, by pages of short read transactions. */
+  rows(table: SourceTable): Iterable<readonly Row[]>;
+}
+
+export interface SourceCatalog {
+  readonly tables: readonly SourceTable[];
+  /** Tables that cannot be captured exactly; left out, each with its reason. */
+  readonly refused: readonly { readonly table: TableId; readonly code: ErrorCode; readonly reason: string }[];
+}
+export interface SourceTable {
+  readonly description: TableDescription;
+  readonly rowsEstimated: number;
+  /** UNIQUE constraints and indexes besides the key. `columns` null: an expression index, which is not carried over. */
+  readonly uniques: readonly SourceIndex[];
+  readonly indexes: readonly SourceIndex[];
+  readonly foreignKeys: readonly SourceForeignKey[];
+  /** Default expressions and CHECKs are not carried over: the application is not writing to the target yet. */
+  readonly notes: readonly string[];
+}
+export interface SourceIndex {
+  readonly name: string;
+  readonly columns: readonly string[] | null;
+  /** True for partial indexes: carried over only as a note. */
+  readonly partial: boolean;
+  /** True when a column compares other than by bytes (NOCASE): the target's index would differ. */
+  readonly collated: boolean;
+}
+export interface SourceForeignKey {
+  readonly columns: readonly string[];
+  readonly parent: TableId;
+  readonly parentColumns: readonly string[];
+  readonly onDelete: string;
+  readonly onUpdate: string;
+}
+export interface ColumnProfile {
+  readonly column: string;
+  readonly rows: number;
+  readonly nulls: number;
+  readonly classes: Readonly<Partial<Record<StorageClass, number>>>;
+  /** Of the INTEGER values; null when there is none. */
+  readonly integerMin: bigint | null;
+  readonly integerMax: bigint | null;
+  /** Of the TEXT values, by characters and by form; all zero when there is none. */
+  readonly textWithNul: number;
+}
+
+/** How another process asks the one relay for something: rows of `_cdc_log`. Legal while no source process runs. Durable on return. */
+export interface SourceRequests extends Disposable {
+  marker(marker: MarkerId): Promise<Position>;
+  /** At most 10,000 keys a call. Each is answered by one `state` change or a delete. May be repeated. */
+  touch(table: TableId, keys: readonly Key[]): Promise<void>;
+  /** Re-read tables (null: all). While it runs no live change is withheld: G3 goes on. */
+  reread(tables: readonly TableId[] | null, reread: RereadId): Promise<void>;
+}
+
+/** Installs and removes the capture. Each call is one source transaction. */
+export interface SourceInstaller extends Disposable {
+  /** What `apply` would execute, as SQL text, in order; empty when nothing is to be done. */
+  plan(tables: readonly SourceTable[]): readonly string[];
+  /** Durable on return. Re-installed triggers of a table that was captured before write an `S` (gap) row for it. */
+  apply(tables: readonly SourceTable[], options: { readonly setWal: boolean }): Promise<readonly string[]>;
+  /** Removes every trace. Idempotent. */
+  destroy(): Promise<readonly string[]>;
+}
+export type Groups = ReadonlyMap<TableId, GroupId>;

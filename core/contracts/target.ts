@@ -1,0 +1,64 @@
+/** The database that changes go to. */
+import type { GroupId, OwnerEpoch, TableId } from "../vocabulary/ids.js";
+import type { AppliedCut, Window } from "./log.js";
+import type { TargetPlan } from "./plan.js";
+
+export type Direction = "forward" | "reverse";
+
+/** Per table and window: taken = folded + applied + filtered + quarantined + replayed. Records that count; a chunk's rows count by row. */
+export interface Conservation {
+  readonly taken: number;
+  /** Superseded by a later change of the same key inside the window. */
+  readonly folded: number;
+  /** Written (an upsert that changed nothing included). */
+  readonly applied: number;
+  /** Left out by the mapping's filter. */
+  readonly filtered: number;
+  readonly quarantined: number;
+  /** Written one by one in source order, after the set-based way met a constraint. */
+  readonly replayed: number;
+}
+
+export interface Target extends AsyncDisposable {
+  /** What `prepare` would execute, as SQL text in order; empty when nothing is to be done. Rejects for what it must refuse. */
+  preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]>;
+  /** Legal without owning, while nobody applies. Idempotent. Durable on return: state schema, tables, plan. */
+  prepare(plan: TargetPlan, signal: AbortSignal): Promise<void>;
+  /** The plan that `prepare` stored, or null. */
+  plan(signal: AbortSignal): Promise<TargetPlan | null>;
+  /** Legal at any time, by anybody. */
+  applied(group: GroupId, signal: AbortSignal): Promise<AppliedCut | null>;
+  /** Totals since the pipeline began, per table, and what finish() left out. */
+  totals(group: GroupId, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>>;
+  /** Operator's wish; survives restarts. Never touches the row that the compare-and-set locks. */
+  setPaused(group: GroupId, paused: boolean, signal: AbortSignal): Promise<void>;
+  paused(group: GroupId, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Advisory lock on its own connection with a heartbeat, then owner epoch + 1. Durable on return: our epoch; an older owner can commit
+   * nothing any more. A holder that does not beat is ended after `takeoverMs`; one that beats makes this reject with `target.standing-by`.
+   */
+  own(
+    claim: { readonly group: GroupId; readonly direction: Direction; readonly takeoverMs: number },
+    signal: AbortSignal,
+  ): Promise<TargetSession>;
+  /** Removes our state, and with `tables` the tables this pipeline created. Returns what it removed. */
+  destroy(options: { readonly tables: boolean }, signal: AbortSignal): Promise<readonly string[]>;
+}
+
+export interface TargetSession extends AsyncDisposable {
+  readonly epoch: OwnerEpoch;
+  readonly applied: AppliedCut | null;
+  /**
+   * One window, one transaction, first statement the compare-and-set on (before, epoch, direction). Durable on return: rows,
+   * `window.after()`, conservation counts. Rejects with nothing changed, or with `target.undecided` when the COMMIT's answer was lost: then
+   * `own` again and compare.
+   */
+  apply(window: Window, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>>;
+  /**
+   * Indexes and UNIQUE, then foreign keys, of every table that lacks them and is not under repair. Long; idempotent. A foreign key that does
+   * not validate is dropped and reported.
+   */
+  finish(signal: AbortSignal): Promise<readonly { readonly object: string; readonly why: string }[]>;
+  /** True while something that finish() builds is missing and has not been reported as impossible. */
+  unfinished(): boolean;
+}

@@ -1,0 +1,61 @@
+import { catalogue, type ErrorCode, type Verdict } from "./error-catalogue.js";
+
+export type { ErrorCode, Verdict } from "./error-catalogue.js";
+
+/** Where it happened and what was seen. Never row values. */
+export interface ErrorContext {
+  /** One sentence: what is wrong, in the operator's words. */
+  readonly what: string;
+  /** Table, column, position, path, topic …: printed as `name=value`. */
+  readonly where?: Readonly<Record<string, string | number | boolean | null>>;
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error class. `code` finds cause, verdict and remedy in the catalogue; whatever is not a TailraceError is a bug and stops
+ * the service with `internal`.
+ */
+export class TailraceError extends Error {
+  readonly code: ErrorCode;
+  readonly verdict: Verdict;
+  readonly where: Readonly<Record<string, string | number | boolean | null>>;
+
+  constructor(code: ErrorCode, context: ErrorContext) {
+    super(context.what, context.cause === undefined ? undefined : { cause: context.cause });
+    this.name = "TailraceError";
+    this.code = code;
+    this.verdict = catalogue[code].verdict;
+    this.where = context.where ?? {};
+  }
+
+  get remedy(): string {
+    return catalogue[this.code].remedy;
+  }
+}
+
+/** What a catcher of last resort may do with any thrown thing. */
+export function asTailraceError(thrown: unknown): TailraceError {
+  if (thrown instanceof TailraceError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new TailraceError("internal", { what: message, cause: thrown });
+}
+
+/** `what (table=orders, column=total): remedy [code]` on one line, control characters escaped. */
+export function describeError(thrown: unknown): string {
+  const error = asTailraceError(thrown);
+  const where = Object.entries(error.where).map(([name, value]) => `${name}=${String(value)}`);
+  const place = where.length === 0 ? "" : ` (${where.join(", ")})`;
+  return printable(`${error.message}${place}. ${error.remedy} [${error.code}]`);
+}
+
+/** Names and values from a source are hostile: no control character of theirs reaches a terminal or a log line. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return text.replaceAll(
+    /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+export const isAbort = (thrown: unknown): boolean =>
+  thrown instanceof Error && (thrown.name === "AbortError" || (thrown as { code?: unknown }).code === "ABORT_ERR");

@@ -1,0 +1,73 @@
+/** The settings file after parsing: complete, checked, with secrets wrapped. cli/settings is its only maker. */
+import type { Secret } from "./secret.js";
+import type { PipelineId } from "./vocabulary/ids.js";
+
+export interface Settings {
+  readonly pipeline: PipelineId;
+  /** Topic prefix; the pipeline's name. */
+  readonly prefix: string;
+  /** Absolute path of `.tailrace` beside the settings file: embedded log, embedded PostgreSQL, lock files. */
+  readonly stateDirectory: string;
+  readonly source: SourceSettings;
+  readonly log: LogSettings;
+  readonly target: TargetSettings;
+  /** By source table name. */
+  readonly tables: ReadonlyMap<string, TableSettings>;
+  /** True when `tables` lists what is captured; false when it only adjusts (the block is absent). */
+  readonly onlyListedTables: boolean;
+  readonly http: { readonly host: string; readonly port: number };
+}
+export interface SourceSettings {
+  readonly kind: "sqlite";
+  /** Absolute. */
+  readonly path: string;
+}
+export type LogSettings = EmbeddedLogSettings | KafkaSettings;
+export interface EmbeddedLogSettings {
+  readonly kind: "embedded";
+  /** Absolute path of the SQLite file that is the log. */
+  readonly path: string;
+}
+export interface KafkaSettings {
+  readonly kind: "kafka";
+  readonly brokers: readonly string[];
+  readonly tls: TlsSettings;
+  readonly sasl: {
+    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+    readonly username: string;
+    readonly password: Secret;
+  } | null;
+  /** -1: the broker's default. */
+  readonly replicationFactor: number;
+  /** null: schemas are kept in the topic `<prefix>.schemas`. */
+  readonly registry: RegistrySettings | null;
+}
+export interface RegistrySettings {
+  readonly url: string;
+  readonly auth: { readonly username: string; readonly password: Secret } | { readonly token: Secret } | null;
+  /** PEM text. */
+  readonly ca: string | null;
+}
+/** PEM texts. `verify: false` is only made by an explicit `insecure`. */
+export type TlsSettings = null | {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: Secret | null;
+  readonly verify: boolean;
+};
+export interface TargetSettings {
+  /** null: embedded PostgreSQL under the state directory. */
+  readonly url: Secret | null;
+  /** For source tables without `to`. */
+  readonly schema: string;
+}
+export interface TableSettings {
+  readonly to: string | null;
+  readonly columns: ReadonlyMap<string, ColumnSettings>;
+}
+export type ColumnSettings =
+  | { readonly kind: "drop" }
+  /** `value`: PostgreSQL text form; null for NULL; `run-start` was replaced when the plan was first made. */
+  | { readonly kind: "constant"; readonly value: string | null | { readonly runStart: true }; readonly type: string | null }
+  | { readonly kind: "map"; readonly to: string | null; readonly type: string | null; readonly from: TimeForm | null };
+export type TimeForm = "epoch-s" | "epoch-ms" | "epoch-us" | "iso" | "julian-day";

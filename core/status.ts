@@ -1,0 +1,23 @@
+/** What a service says of itself: /status, `tailrace status` and logs are made of it. Plain JSON. */
+export type ServiceState = "starting" | "running" | "standing-by" | "waiting" | "paused" | "stopped" | "ended";
+
+export interface ServiceStatus {
+  readonly service: "source" | "sink";
+  readonly pipeline: string;
+  readonly state: ServiceState;
+  /** One sentence when the state is not `running`: what it waits for or why it stopped, with the remedy. */
+  readonly why: string | null;
+  readonly code: string | null;
+  /** While retrying: which attempt, and when the next one comes. */
+  readonly attempt: { readonly n: number; readonly nextInMs: number } | null;
+  readonly sinceMs: number;
+  readonly position: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** A long-lived service: run until the signal fires. Resolves after a clean stop; rejects when a person is needed. */
+export interface Service {
+  readonly name: "source" | "sink";
+  run(signal: AbortSignal): Promise<void>;
+  status(): ServiceStatus;
+}

@@ -1,0 +1,28 @@
+import type { GroupId, SchemaVersion, TableId } from "./ids.js";
+import type { Key, Row, Value } from "./value.js";
+
+export interface ColumnDescription {
+  readonly name: string;
+  /** As declared, "" when there is none. */
+  readonly declaredType: string;
+  readonly nullable: boolean;
+  readonly generated: boolean;
+  /** Storage classes seen in this column so far, sorted; the Avro type is their union. A new class is a new schema version. */
+  readonly classes: readonly StorageClass[];
+}
+
+/** SQLite's classes, plus `raw` (text that is not UTF-8). NULL is `nullable`, not a class. */
+export type StorageClass = "integer" | "real" | "text" | "blob" | "raw";
+
+export interface TableDescription {
+  readonly table: TableId;
+  readonly group: GroupId;
+  readonly schema: SchemaVersion;
+  readonly columns: readonly ColumnDescription[];
+  /** Indexes into `columns`. */
+  readonly key: readonly [number, ...number[]];
+}
+
+export function keyOf(table: TableDescription, row: Row): Key {
+  return table.key.map((i): Value => row[i] ?? null);
+}
