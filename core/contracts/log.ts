@@ -139,10 +139,17 @@ export interface LogReader extends AsyncDisposable {
   newest(): Position | null;
 }
 
-/** `<prefix>.applied`: the one topic that the sink writes. Advisory: who trusts it may only forget, never skip. */
-export interface AppliedBoard extends AsyncDisposable {
-  /** Legal after the target's commit. May be lost, late or repeated; never rejects, never waits long. */
+/**
+ * `<prefix>.applied`: the one topic that the sink writes. Advisory: who trusts it may only forget, never skip.
+ * Two sides of one topic, because its writer and its reader are two processes.
+ */
+export interface AppliedPublisher extends AsyncDisposable {
+  /** Legal after the target's commit. May be lost, late or repeated; never rejects and never waits. */
   publish(group: GroupId, applied: AppliedCut): void;
-  /** The newest published, or null. */
+}
+export interface AppliedFollower extends AsyncDisposable {
+  /** The newest published, read from the log now; null when there is none. */
   latest(signal: AbortSignal): Promise<AppliedCut | null>;
+  /** The newest seen so far by following the topic; never waits. */
+  current(): AppliedCut | null;
 }

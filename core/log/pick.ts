@@ -1,0 +1,146 @@
+/**
+ * Where a new writer goes on: at the newest cut, reachable through whole cuts, whose rows are all there. Rows are counted by (epoch, position),
+ * never trusted by offset. What the target has applied is whole by definition.
+ */
+import type { AppliedCut, ChangeDecoder } from "../contracts/log.js";
+import type { Bounds, LogStore } from "../contracts/log-store.js";
+import { type Offset, offset, type Topic } from "../vocabulary/ids.js";
+import { comparePositions, isAbove, origin, type Position, samePosition } from "../vocabulary/position.js";
+import { Claims } from "./claims.js";
+import type { CutsEvent } from "./cut-queue.js";
+import type { CutBody, CutRecord } from "./cut-records.js";
+import type { ProtocolRules } from "./rules.js";
+
+export interface PickInput {
+  /** Of `.cuts`, up to our claim and without it, in order; from the applied cut on when it is at its offset. */
+  readonly events: readonly CutsEvent[];
+  readonly applied: AppliedCut | null;
+  /** The applied cut's own record, when `.cuts` holds it at its offset. */
+  readonly appliedRecord: CutRecord | null;
+  readonly topics: readonly Topic[];
+  readonly bounds: Bounds;
+  readonly store: LogStore;
+  readonly decoder: ChangeDecoder;
+  readonly rules: ProtocolRules;
+}
+
+export type Picked = Omit<CutBody, "epoch" | "ends">;
+
+/** One epoch that counts: where counting begins, and its cuts in order. */
+interface Segment {
+  readonly epoch: number;
+  readonly base: Pick<CutBody, "position" | "counts" | "ends">;
+  readonly start: CutBody;
+  readonly cuts: readonly CutRecord[];
+}
+
+const nothing: Picked = { position: origin, counts: new Map(), resume: null, anchor: null, phases: new Map() };
+
+export async function pick(input: PickInput, signal: AbortSignal): Promise<Picked> {
+  const segments = split(input);
+  const whole = input.rules.pickWhole ? await countWhole(segments, input, signal) : segments.map((segment) => segment.cuts.length);
+  let current: Picked = input.appliedRecord ?? nothing;
+  const reached: Position[] = [origin, ...(input.appliedRecord === null ? [] : [input.appliedRecord.position])];
+  segments.forEach((segment, i) => {
+    const { start } = segment;
+    const appliedCovers = input.applied !== null && comparePositions(start.position, input.applied.position) <= 0;
+    if (!appliedCovers && !reached.some((position) => samePosition(position, start.position))) return;
+    current = start;
+    for (const cut of segment.cuts.slice(0, whole[i])) {
+      current = { ...cut, counts: new Map([...start.counts, ...cut.counts]) };
+      reached.push(cut.position);
+    }
+  });
+  return current;
+}
+
+function split({ events, appliedRecord, applied, rules }: PickInput): readonly Segment[] {
+  const claims = new Claims(appliedRecord?.epoch ?? null, rules);
+  const segments: { epoch: number; base: Segment["base"]; start: CutBody; cuts: CutRecord[] }[] = [];
+  if (appliedRecord !== null && applied !== null) {
+    // Counting begins at the applied cut; its own record lists only what changed since its start, the target's copy has all.
+    const start = { ...appliedRecord, counts: applied.counts };
+    segments.push({
+      epoch: appliedRecord.epoch,
+      base: { position: applied.position, counts: applied.counts, ends: applied.ends },
+      start,
+      cuts: [],
+    });
+  }
+  for (const { record } of events) {
+    if (!claims.counts(record)) continue;
+    if (record.kind === "start") segments.push({ epoch: record.epoch, base: record, start: record, cuts: [] });
+    const segment = segments.at(-1);
+    if (record.kind === "cut" && segment?.epoch === record.epoch && isAbove(record.position, segment.base.position))
+      segment.cuts.push(record);
+  }
+  return segments;
+}
+
+/** For each segment, how many of its cuts, from the first on, have all their rows. */
+async function countWhole(segments: readonly Segment[], input: PickInput, signal: AbortSignal): Promise<readonly number[]> {
+  const whole = segments.map((segment) => segment.cuts.length);
+  if (whole.every((n) => n === 0)) return whole;
+  const byEpoch = new Map(segments.map((segment, i) => [segment.epoch, { segment, i }]));
+  for (const topic of input.topics) {
+    const found = segments.map((segment) => new Uint32Array(segment.cuts.length + 1));
+    for (const [partition, bounds] of (input.bounds.get(topic) ?? []).entries()) {
+      const begins = segments.map((segment) => segment.base.ends.get(topic)?.[partition] ?? 0);
+      const from = offset(Math.max(bounds.first, Math.min(...begins)));
+      await eachRecord(input, { topic, partition, from, until: bounds.end }, signal, (epoch, at) => {
+        const of = byEpoch.get(epoch);
+        if (of === undefined || !isAbove(at, of.segment.base.position)) return;
+        const bucket = found[of.i];
+        const cut = firstAtOrAbove(of.segment.cuts, at);
+        if (bucket !== undefined) bucket[cut] = (bucket[cut] ?? 0) + 1;
+      });
+    }
+    segments.forEach((segment, i) => {
+      whole[i] = Math.min(whole[i] ?? 0, wholePrefix(segment, topic, found[i] ?? new Uint32Array()));
+    });
+  }
+  return whole;
+}
+
+function wholePrefix(segment: Segment, topic: Topic, found: Uint32Array): number {
+  const base = segment.base.counts.get(topic) ?? 0;
+  let n = 0;
+  let expected = 0;
+  for (const [i, cut] of segment.cuts.entries()) {
+    n += found[i] ?? 0;
+    expected = (cut.counts.get(topic) ?? base + expected) - base;
+    if (n !== expected) return i;
+  }
+  return segment.cuts.length;
+}
+
+function firstAtOrAbove(cuts: readonly CutRecord[], at: Position): number {
+  let low = 0;
+  let high = cuts.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const cut = cuts[middle];
+    if (cut !== undefined && comparePositions(cut.position, at) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+interface Range {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly from: Offset;
+  readonly until: Offset;
+}
+
+export async function eachRecord(
+  { store, decoder }: Pick<PickInput, "store" | "decoder">,
+  { topic, partition, from, until }: Range,
+  signal: AbortSignal,
+  take: (epoch: number, at: Position) => void,
+): Promise<void> {
+  if (from >= until) return;
+  for await (const page of store.scan(topic, partition, { from, until }, signal)) {
+    for (const record of await decoder.decode(page, signal)) if (record !== null) take(record.epoch, record.at);
+  }
+}

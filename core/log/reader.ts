@@ -1,0 +1,394 @@
+/**
+ * The sink's side of the log protocol: turns `.cuts` and the table topics into windows.
+ *
+ * Promises: every window holds exactly the records between two cuts of one epoch, whole source transactions, in the order of the log; what an
+ * older epoch left behind and what no cut vouches for never appears. Relies on: positions rise within (epoch, partition); the target stores
+ * `window.after()` with the rows. Holds nothing durable: after a crash it goes on from the applied cut and reads again what it needs.
+ * Memory is bounded by bytes: partitions that the oldest cut does not need are paused; a window above the bound is streamed.
+ */
+import type { Clock } from "../clock.js";
+import type { AppliedCut, ChangeDecoder, LogReader, ReaderState, Window } from "../contracts/log.js";
+import type { LogStore, LogTail, StoredRecord } from "../contracts/log-store.js";
+import { TailraceError } from "../errors.js";
+import { cutsTopic, snapshotTopic } from "../topics.js";
+import { type GroupId, type LogId, type Offset, offset, type Topic } from "../vocabulary/ids.js";
+import { comparePositions, formatPosition, isAbove, type Position, samePosition } from "../vocabulary/position.js";
+import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
+import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
+import { Lane } from "./lane.js";
+import { allRules, type ProtocolRules } from "./rules.js";
+import { BufferedWindow, StreamedWindow, waitsFor, type WindowSource } from "./windows.js";
+
+export interface LogReaderOptions {
+  readonly store: LogStore;
+  readonly decoder: ChangeDecoder;
+  readonly clock: Clock;
+  readonly prefix: string;
+  readonly group: GroupId;
+  /** Topics whose records count: one per table, and `.snapshot`. */
+  readonly topics: readonly Topic[];
+  readonly limits?: Partial<ReaderLimits>;
+  readonly rules?: ProtocolRules;
+}
+export interface ReaderLimits {
+  /** Above this a partition that is not needed is paused. */
+  readonly laneBytes: number;
+  /** Above this every partition that is not needed is paused, and an incomplete window is streamed. */
+  readonly totalBytes: number;
+  readonly mergeRecords: number;
+  /** An undecided cut stops the reader after this. */
+  readonly watchdogMs: number;
+  /** How often an idle or undecided reader looks whether the log still holds what it has read. */
+  readonly verifyMs: number;
+}
+const defaultLimits: ReaderLimits = { laneBytes: 4 << 20, totalBytes: 16 << 20, mergeRecords: 20_000, watchdogMs: 30_000, verifyMs: 5_000 };
+/** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
+const cutsHeld = 20_000;
+
+export async function readLogId(store: LogStore, prefix: string, signal: AbortSignal): Promise<LogId | null> {
+  const cuts = cutsTopic(prefix);
+  const bounds = (await store.bounds([cuts], signal)).get(cuts)?.[0];
+  if (bounds === undefined || bounds.end === bounds.first) return null;
+  for await (const page of store.scan(cuts, 0, { from: bounds.first, until: offset(bounds.first + 1) }, signal)) {
+    for (const stored of page) {
+      const record = decodeCutsRecord(stored);
+      if (record.kind === "log") return record.id;
+    }
+  }
+  throw new TailraceError("log.garbage", { what: "the first record of .cuts does not name the log", where: { topic: cuts } });
+}
+
+export class CutLogReader implements LogReader, WindowSource {
+  readonly #options: LogReaderOptions;
+  readonly #limits: ReaderLimits;
+  readonly #rules: ProtocolRules;
+  readonly #cuts: Topic;
+  readonly #lanes = new Map<Topic, readonly Lane[]>();
+  #queue: CutQueue | null = null;
+  #tail: LogTail | null = null;
+  #logId: LogId | null = null;
+  #applied: AppliedCut | null = null;
+  #cutsReadTo = 0;
+  #cutsPaused = false;
+  #lastCuts: StoredRecord | null = null;
+  #undecided: { position: Position; sinceMs: number } | null = null;
+  #idle = false;
+  #verifiedMs = 0;
+
+  constructor(options: LogReaderOptions) {
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#rules = options.rules ?? allRules;
+    this.#cuts = cutsTopic(options.prefix);
+  }
+
+  async identity(signal: AbortSignal): Promise<LogId | null> {
+    this.#logId = await readLogId(this.#options.store, this.#options.prefix, signal);
+    return this.#logId;
+  }
+
+  state(): ReaderState {
+    if (this.#undecided !== null) {
+      return {
+        kind: "undecided",
+        position: this.#undecided.position,
+        sinceMs: this.#options.clock.monotonicMs() - this.#undecided.sinceMs,
+      };
+    }
+    const notReached = this.#queue?.notReached ?? null;
+    if (notReached !== null) return { kind: "start-not-reached", position: notReached };
+    return { kind: this.#idle ? "idle" : "reading" };
+  }
+
+  newest(): Position | null {
+    return this.#queue?.newest ?? null;
+  }
+
+  async *windows(after: AppliedCut | null, signal: AbortSignal): AsyncIterable<Window> {
+    await this.#open(after, signal);
+    const queue = this.#required();
+    for (;;) {
+      signal.throwIfAborted();
+      const decision = queue.decide(this.#lanes);
+      switch (decision.kind) {
+        case "obey":
+          await this.#obey(decision.start, signal);
+          break;
+        case "window":
+          this.#decided();
+          yield* this.#hand(new BufferedWindow(this, decision.cut));
+          break;
+        case "incomplete":
+          if (!decision.exhausted && this.#heldBytes() > this.#limits.totalBytes) {
+            this.#decided();
+            yield* this.#hand(new StreamedWindow(this, decision.cut));
+          } else {
+            await this.more(decision.cut, waitsFor(decision.cut, this.base), signal);
+          }
+          break;
+        case "nothing":
+          this.#undecided = null;
+          await this.#pump(null, signal);
+          break;
+      }
+    }
+  }
+
+  async *#hand(window: BufferedWindow | StreamedWindow): AsyncIterable<Window> {
+    yield window;
+    const after = window.after();
+    window.settle();
+    this.#applied = after;
+    this.#required().settle(after);
+  }
+
+  // ── what windows need (WindowSource) ──
+
+  get before(): AppliedCut | null {
+    return this.#applied;
+  }
+  get logId(): LogId {
+    if (this.#logId === null) throw new TailraceError("internal", { what: "the log's identity was not read" });
+    return this.#logId;
+  }
+  get lanes(): ReadonlyMap<Topic, readonly Lane[]> {
+    return this.#lanes;
+  }
+  get snapshotTopic(): Topic {
+    return snapshotTopic(this.#options.prefix);
+  }
+  get base(): ObeyedEpoch["base"] {
+    const obeyed = this.#required().obeyed;
+    if (obeyed === null) throw new TailraceError("internal", { what: "a window without an obeyed epoch" });
+    return obeyed.base;
+  }
+
+  isVoid(cut: PendingCut): boolean {
+    return this.#required().isVoid(cut);
+  }
+
+  /** Goes back to the beginning of the window in every partition. */
+  async rewind(): Promise<void> {
+    for (const lane of this.#allLanes()) await this.#seek(lane, lane.rewind());
+  }
+
+  async more(cut: PendingCut, needs: (lane: Lane) => boolean, signal: AbortSignal): Promise<void> {
+    this.#wait(cut, isExhausted(cut, this.base, this.#lanes));
+    await this.#pump(needs, signal);
+  }
+
+  async #pump(needs: ((lane: Lane) => boolean) | null, signal: AbortSignal): Promise<void> {
+    this.#flow(needs);
+    const waitMs = this.#undecided === null ? 1_000 : 200;
+    const records = await this.#openTail().next(waitMs, signal);
+    this.#idle = records === null && needs === null;
+    if (records === null || this.#undecided !== null) await this.#verify(signal);
+    const first = records?.[0];
+    if (records === null || first === undefined) return;
+    if (first.topic === this.#cuts) this.#takeCuts(records);
+    else await this.#takeRecords(first.topic, first.partition, records, signal);
+  }
+
+  // ── opening ──
+
+  async #open(after: AppliedCut | null, signal: AbortSignal): Promise<void> {
+    const { store, topics, group } = this.#options;
+    if (this.#queue !== null) throw new TailraceError("internal", { what: "windows() is legal once per reader" });
+    if (this.#logId === null) await this.identity(signal);
+    if (after !== null && after.logId !== this.#logId) {
+      throw new TailraceError("log.identity", {
+        what: "the target was filled from another log",
+        where: { log: this.#logId, target: after.logId },
+      });
+    }
+    const bounds = await store.bounds([this.#cuts, ...topics], signal);
+    const cuts = bounds.get(this.#cuts)?.[0] ?? { first: offset(0), end: offset(0) };
+    const inPlace = after !== null && (!this.#rules.rescan || (await this.#stillThere(after, cuts.first, cuts.end, signal)));
+    this.#applied = after;
+    this.#queue = new CutQueue(after, inPlace, {
+      group,
+      snapshotTopic: this.snapshotTopic,
+      rules: this.#rules,
+      mergeRecords: this.#limits.mergeRecords,
+    });
+    this.#cutsReadTo = inPlace && after !== null ? after.offset + 1 : cuts.first;
+    const from = new Map<Topic, readonly Offset[]>([[this.#cuts, [offset(this.#cutsReadTo)]]]);
+    for (const topic of topics) {
+      const starts = (bounds.get(topic) ?? []).map((partition, i) => {
+        const wanted = inPlace ? (after?.ends.get(topic)?.[i] ?? partition.first) : partition.first;
+        if (wanted < partition.first) this.#gap(topic, i, wanted, partition.first);
+        return wanted;
+      });
+      this.#lanes.set(
+        topic,
+        starts.map((start, i) => new Lane(topic, i, start)),
+      );
+      from.set(topic, starts);
+    }
+    this.#tail = await store.tail(from, signal);
+    this.#verifiedMs = this.#options.clock.monotonicMs();
+  }
+
+  async #stillThere(after: AppliedCut, first: Offset, end: Offset, signal: AbortSignal): Promise<boolean> {
+    if (after.offset < first || after.offset >= end) return false;
+    for await (const page of this.#options.store.scan(this.#cuts, 0, { from: after.offset, until: offset(after.offset + 1) }, signal)) {
+      for (const stored of page) {
+        const record = decodeCutsRecord(stored);
+        if (record.kind !== "cut" || record.epoch !== after.epoch || !samePosition(record.position, after.position)) return false;
+        this.#lastCuts = stored;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #gap(topic: Topic, partition: number, wanted: number, first: number): never {
+    throw new TailraceError("log.gap", {
+      what: "records that were never applied are gone from a topic",
+      where: { topic, partition, needed: wanted, first },
+    });
+  }
+
+  // ── deciding ──
+
+  /** A new epoch: nothing that is held belongs to it, and its records begin at the ends its writer saw. */
+  async #obey(start: StartRecord, signal: AbortSignal): Promise<void> {
+    const bounds = await this.#options.store.bounds(this.#options.topics, signal);
+    for (const lane of this.#allLanes()) {
+      const first = bounds.get(lane.topic)?.[lane.partition]?.first ?? 0;
+      const begins = start.ends.get(lane.topic)?.[lane.partition] ?? 0;
+      const needed = Math.max(begins, this.#applied?.ends.get(lane.topic)?.[lane.partition] ?? 0);
+      // Below `needed` the target has everything: an embedded log may have forgotten it.
+      if (first > needed) this.#gap(lane.topic, lane.partition, needed, first);
+      await this.#seek(lane, lane.restart(Math.max(begins, first)));
+    }
+  }
+
+  async #seek(lane: Lane, to: Offset): Promise<void> {
+    await this.#openTail().seek(lane.topic, lane.partition, to);
+  }
+
+  #wait(cut: PendingCut, exhausted: boolean): void {
+    if (!exhausted) {
+      this.#undecided = null;
+      return;
+    }
+    const { position } = cut.record;
+    const now = this.#options.clock.monotonicMs();
+    if (this.#undecided === null || !samePosition(this.#undecided.position, position)) this.#undecided = { position, sinceMs: now };
+    if (now - this.#undecided.sinceMs > this.#limits.watchdogMs) {
+      throw new TailraceError("log.undecided", {
+        what: "records of a cut are missing and no start of a writer says what holds",
+        where: { position: formatPosition(position), offset: cut.offset },
+      });
+    }
+  }
+
+  #decided(): void {
+    this.#undecided = null;
+    this.#idle = false;
+  }
+
+  /** The log may have lost its tail and grown again: then this reader's place in it means nothing, and a new one begins at the applied cut. */
+  async #verify(signal: AbortSignal): Promise<void> {
+    const now = this.#options.clock.monotonicMs();
+    if (now - this.#verifiedMs < this.#limits.verifyMs) return;
+    this.#verifiedMs = now;
+    const last = this.#lastCuts;
+    if (last === null) return;
+    const bounds = (await this.#options.store.bounds([this.#cuts], signal)).get(this.#cuts)?.[0];
+    let same = false;
+    if (bounds !== undefined && last.offset < bounds.end) {
+      for await (const page of this.#options.store.scan(this.#cuts, 0, { from: last.offset, until: offset(last.offset + 1) }, signal)) {
+        const found = page[0];
+        same =
+          found !== undefined &&
+          found.offset === last.offset &&
+          Buffer.compare(found.value ?? Buffer.alloc(0), last.value ?? Buffer.alloc(0)) === 0;
+      }
+      if (last.offset < bounds.first) same = true;
+    }
+    if (!same)
+      throw new TailraceError("log.tail-lost", { what: "`.cuts` no longer holds what was read from it", where: { offset: last.offset } });
+  }
+
+  // ── taking records in ──
+
+  #takeCuts(records: readonly StoredRecord[]): void {
+    const queue = this.#required();
+    for (const stored of records) {
+      if (stored.offset < this.#cutsReadTo) continue;
+      this.#cutsReadTo = stored.offset + 1;
+      this.#lastCuts = stored;
+      queue.push({ offset: stored.offset, record: decodeCutsRecord(stored) });
+    }
+  }
+
+  async #takeRecords(topic: Topic, partition: number, records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
+    const lane = this.#lanes.get(topic)?.[partition];
+    const obeyed = this.#required().obeyed;
+    if (lane === undefined) return;
+    const fresh = records.filter((stored) => stored.offset >= lane.readTo);
+    const lastOffset = fresh.at(-1)?.offset;
+    if (lastOffset === undefined) return;
+    lane.readTo = lastOffset + 1;
+    // Before a start is obeyed nothing can be kept; the start then seeks back to where its records begin.
+    if (obeyed === null) return;
+    const decoded = await this.#options.decoder.decode(fresh, signal);
+    const applied = this.#required().applied;
+    fresh.forEach((stored, i) => {
+      const record = decoded[i];
+      if (record === null || record === undefined) return;
+      if (this.#rules.memberByEpoch && record.epoch !== obeyed.epoch) return;
+      if (comparePositions(record.at, obeyed.base.position) <= 0) return;
+      if (this.#rules.skipApplied && !isAbove(record.at, applied)) lane.below += 1;
+      else lane.push({ offset: stored.offset, bytes: (stored.value?.length ?? 0) + 200, record });
+    });
+  }
+
+  // ── flow ──
+
+  #flow(needs: ((lane: Lane) => boolean) | null): void {
+    const tail = this.#openTail();
+    const full = this.#heldBytes() > this.#limits.totalBytes;
+    for (const lane of this.#allLanes()) {
+      const held = lane.bytes > this.#limits.laneBytes || (full && lane.size > 0);
+      const pause = this.#required().obeyed === null || (held && needs?.(lane) !== true);
+      if (pause === lane.paused) continue;
+      lane.paused = pause;
+      if (pause) tail.pause(lane.topic, lane.partition);
+      else tail.resume(lane.topic, lane.partition);
+    }
+    const pauseCuts = this.#required().size > cutsHeld && this.#undecided === null;
+    if (pauseCuts === this.#cutsPaused) return;
+    this.#cutsPaused = pauseCuts;
+    if (pauseCuts) tail.pause(this.#cuts, 0);
+    else tail.resume(this.#cuts, 0);
+  }
+
+  #heldBytes(): number {
+    let bytes = 0;
+    for (const lane of this.#allLanes()) bytes += lane.bytes;
+    return bytes;
+  }
+
+  *#allLanes(): Generator<Lane> {
+    for (const lanes of this.#lanes.values()) yield* lanes;
+  }
+
+  #openTail(): LogTail {
+    if (this.#tail === null) throw new TailraceError("internal", { what: "the reader is not open" });
+    return this.#tail;
+  }
+
+  #required(): CutQueue {
+    if (this.#queue === null) throw new TailraceError("internal", { what: "the reader is not open" });
+    return this.#queue;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const tail = this.#tail;
+    this.#tail = null;
+    await tail?.[Symbol.asyncDispose]();
+  }
+}

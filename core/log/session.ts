@@ -1,0 +1,259 @@
+/**
+ * One writer's session: from its start record to the first error. The cut rides in the same request as the last of its records; a larger batch
+ * goes out in several requests with the cut in the last one only. After any error the session is dead, because a producer that has seen an
+ * error may lose what it sends next without saying so.
+ */
+import type { Clock } from "../clock.js";
+import type { Control } from "../contracts/change.js";
+import type { Cut, EncodedBatch, EncodedRecord, LogSession } from "../contracts/log.js";
+import type { LogAppender, LogStore, OutgoingRecord } from "../contracts/log-store.js";
+import type { BatchEnd, Beginning } from "../contracts/source.js";
+import { TailraceError } from "../errors.js";
+import { type LogId, type Offset, offset, type Topic, type WriterEpoch } from "../vocabulary/ids.js";
+import { formatPosition, isAbove, type Position } from "../vocabulary/position.js";
+import { type CutRecord, encodeCutsRecord, type StartRecord } from "./cut-records.js";
+import type { ProtocolRules } from "./rules.js";
+
+/** Kafka limits the records of one partition in one request by max.message.bytes; this is far below it, and below the broker's default. */
+const requestBytesPerPartition = 800_000;
+const requestBytes = 4_000_000;
+const recordBytesMost = 8 * 1024 * 1024 - 1024;
+const verifyEveryMs = 30_000;
+
+export interface WriterSessionOptions {
+  readonly store: LogStore;
+  readonly appender: LogAppender;
+  readonly clock: Clock;
+  readonly cutsTopic: Topic;
+  readonly logId: LogId;
+  readonly start: StartRecord;
+  readonly startAt: Offset;
+  readonly beginning: Beginning;
+  readonly rules: ProtocolRules;
+}
+
+export class WriterSession implements LogSession {
+  readonly logId: LogId;
+  readonly epoch: WriterEpoch;
+  readonly beginning: Beginning;
+  readonly #options: WriterSessionOptions;
+  /** Totals of topics that changed since the start; all others are as the start says. */
+  readonly #counts = new Map<Topic, number>();
+  /** Expected end of each partition: a sole writer knows it. */
+  readonly #ends = new Map<Topic, number[]>();
+  readonly #lastOwn = new Map<string, OutgoingRecord>();
+  #position: Position;
+  #dead = false;
+  #busy = false;
+  #verifiedMs: number;
+
+  constructor(options: WriterSessionOptions) {
+    this.#options = options;
+    this.logId = options.logId;
+    this.epoch = options.start.epoch;
+    this.beginning = options.beginning;
+    this.#position = options.start.position;
+    for (const [topic, ends] of options.start.ends) this.#ends.set(topic, [...ends]);
+    this.#ends.set(options.cutsTopic, [options.startAt + 1]);
+    this.#verifiedMs = options.clock.monotonicMs();
+    const start = { topic: options.cutsTopic, partition: 0, key: null, value: encodeCutsRecord(options.start), headers: [] };
+    this.#lastOwn.set(laneName(start), start);
+  }
+
+  async append(batch: EncodedBatch, signal: AbortSignal): Promise<Cut> {
+    return this.#guarded(async () => {
+      if (!isAbove(batch.position, this.#position)) {
+        throw new TailraceError("internal", {
+          what: "a batch does not go beyond the last cut",
+          where: { batch: formatPosition(batch.position), last: formatPosition(this.#position) },
+        });
+      }
+      if (this.#options.clock.monotonicMs() - this.#verifiedMs > verifyEveryMs) await this.#verify(signal);
+      const request = new Request();
+      const controls: Control[] = [];
+      for await (const part of batch.parts) {
+        signal.throwIfAborted();
+        if (part.kind === "control") controls.push(part.control);
+        else for (const record of part.records) await this.#add(request, record, signal);
+      }
+      return this.#cut(request, controls, batch, signal);
+    });
+  }
+
+  async verifyTail(signal: AbortSignal): Promise<void> {
+    if (this.#options.clock.monotonicMs() - this.#verifiedMs <= verifyEveryMs) return;
+    await this.#guarded(() => this.#verify(signal));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#dead = true;
+    await this.#options.appender[Symbol.asyncDispose]();
+  }
+
+  async #add(request: Request, record: EncodedRecord, signal: AbortSignal): Promise<void> {
+    const bytes = bytesOf(record);
+    if (bytes > recordBytesMost) {
+      throw new TailraceError("log.record-too-large", { what: `a record of ${bytes} bytes`, where: { topic: record.topic, bytes } });
+    }
+    if (request.wouldExceed(record, bytes)) {
+      await this.#send(request.records, signal);
+      request.clear();
+    }
+    request.add(record, bytes);
+    const before = this.#counts.get(record.topic) ?? this.#options.start.counts.get(record.topic) ?? 0;
+    if (record.counts === 1) this.#counts.set(record.topic, before + 1);
+  }
+
+  async #cut(request: Request, controls: readonly Control[], batch: EncodedBatch, signal: AbortSignal): Promise<Cut> {
+    const { cutsTopic } = this.#options;
+    const end: BatchEnd = batch.end();
+    const ends = this.#expectedEnds(request.records);
+    const changed = new Map([...ends].filter(([topic]) => this.#counts.has(topic)));
+    const record: CutRecord = {
+      kind: "cut",
+      epoch: this.epoch,
+      position: batch.position,
+      counts: new Map(this.#counts),
+      ends: changed,
+      ...end,
+    };
+    const toCuts = [...controls.map((control) => ({ kind: "control" as const, epoch: this.epoch, control })), record];
+    const cutsAt = this.#ends.get(cutsTopic)?.[0] ?? 0;
+    const outgoing = toCuts.map(
+      (r): OutgoingRecord => ({ topic: cutsTopic, partition: 0, key: null, value: encodeCutsRecord(r), headers: [] }),
+    );
+    await this.#send([...request.records, ...outgoing], signal);
+    this.#position = batch.position;
+    return {
+      position: batch.position,
+      epoch: this.epoch,
+      offset: offset(cutsAt + toCuts.length - 1),
+      counts: record.counts,
+      ends: changed,
+      anchor: end.anchor,
+      resume: end.resume,
+      phases: end.phases,
+    };
+  }
+
+  #expectedEnds(records: readonly OutgoingRecord[]): ReadonlyMap<Topic, readonly Offset[]> {
+    const ends = new Map([...this.#ends].map(([topic, partitions]) => [topic, [...partitions]]));
+    for (const { topic, partition } of records) {
+      const of = ends.get(topic) ?? [];
+      of[partition] = (of[partition] ?? 0) + 1;
+      ends.set(topic, of);
+    }
+    return new Map([...ends].map(([topic, partitions]) => [topic, partitions.map(offset)]));
+  }
+
+  async #send(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<void> {
+    if (records.length === 0) return;
+    const written = await this.#options.appender.append(records, signal);
+    for (const { topic, partition, base } of written) {
+      const expected = this.#ends.get(topic)?.[partition] ?? 0;
+      // A lower one: the broker took our records for a repetition. A higher one: somebody else writes.
+      if (base !== expected && this.#options.rules.baseOffsets) {
+        throw new TailraceError("log.append-failed", {
+          what: "records were not stored where they must be",
+          where: { topic, partition, expected, found: base },
+        });
+      }
+      if (base !== expected) this.#ends.get(topic)?.splice(partition, 1, base);
+    }
+    for (const record of records) {
+      const of = this.#ends.get(record.topic) ?? [];
+      of[record.partition] = (of[record.partition] ?? 0) + 1;
+      this.#ends.set(record.topic, of);
+      this.#lastOwn.set(laneName(record), record);
+    }
+  }
+
+  /** The log holds what it acknowledged: same ends, and our own last record in each partition. */
+  async #verify(signal: AbortSignal): Promise<void> {
+    const { store } = this.#options;
+    const bounds = await store.bounds([...this.#ends.keys()], signal);
+    for (const [topic, expected] of this.#ends) {
+      for (const [partition, end] of expected.entries()) {
+        const found = bounds.get(topic)?.[partition]?.end ?? 0;
+        if (found !== end) throw tailLost(topic, partition, { expected: end, found });
+      }
+    }
+    for (const record of this.#lastOwn.values()) {
+      const last = (this.#ends.get(record.topic)?.[record.partition] ?? 0) - 1;
+      if (!(await this.#isAt(record, last, signal)))
+        throw tailLost(record.topic, record.partition, { expected: last, found: "another record" });
+    }
+    this.#verifiedMs = this.#options.clock.monotonicMs();
+  }
+
+  async #isAt(record: OutgoingRecord, at: number, signal: AbortSignal): Promise<boolean> {
+    for await (const page of this.#options.store.scan(
+      record.topic,
+      record.partition,
+      { from: offset(at), until: offset(at + 1) },
+      signal,
+    )) {
+      const stored = page[0];
+      if (stored !== undefined) return stored.offset === at && sameContent(stored.value, record.value);
+    }
+    return false;
+  }
+
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#dead || this.#busy)
+      throw new TailraceError("internal", { what: this.#dead ? "the session is dead" : "one append at a time" });
+    this.#busy = true;
+    try {
+      const result = await work();
+      this.#busy = false;
+      return result;
+    } catch (error) {
+      this.#dead = true;
+      throw error;
+    }
+  }
+}
+
+/** Records waiting for one request, with their sizes by partition. */
+class Request {
+  readonly records: OutgoingRecord[] = [];
+  readonly #bytes = new Map<string, number>();
+  #total = 0;
+
+  wouldExceed(record: EncodedRecord, bytes: number): boolean {
+    const held = this.#bytes.get(laneName(record)) ?? 0;
+    return (held > 0 && held + bytes > requestBytesPerPartition) || (this.#total > 0 && this.#total + bytes > requestBytes);
+  }
+
+  add(record: EncodedRecord, bytes: number): void {
+    const lane = laneName(record);
+    this.records.push(record);
+    this.#bytes.set(lane, (this.#bytes.get(lane) ?? 0) + bytes);
+    this.#total += bytes;
+  }
+
+  clear(): void {
+    this.records.length = 0;
+    this.#bytes.clear();
+    this.#total = 0;
+  }
+}
+
+const laneName = ({ topic, partition }: { readonly topic: Topic; readonly partition: number }): string =>
+  partition === 0 ? topic : `${topic}/${partition}`;
+
+function bytesOf(record: EncodedRecord): number {
+  let bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0) + 40;
+  for (const [name, value] of record.headers) bytes += name.length + value.length + 8;
+  return bytes;
+}
+
+const sameContent = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
+  a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
+
+const tailLost = (
+  topic: Topic,
+  partition: number,
+  ends: { readonly expected: number | string; readonly found: number | string },
+): TailraceError =>
+  new TailraceError("log.tail-lost", { what: "the log does not hold what it acknowledged", where: { topic, partition, ...ends } });
