@@ -222,6 +222,11 @@ const entries = {
     remedy: "Mend the value at the source, or give the column another `type` in `tables:`",
   },
   "value.range": { verdict: "stop", cause: "A number does not fit its target type.", remedy: "Widen the column's `type` in `tables:`" },
+  "value.length": {
+    verdict: "stop",
+    cause: "Text is longer than its target type allows.",
+    remedy: "Widen the column's `type` in `tables:`, or map it to `text`",
+  },
   "value.nul": {
     verdict: "stop",
     cause: "Text holds a NUL character, which PostgreSQL text cannot.",

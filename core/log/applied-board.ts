@@ -3,6 +3,7 @@
  * source from forgetting, so nothing here waits and no failure reaches the sink.
  */
 import { type Clock, Backoff } from "../clock.js";
+import { disposeQuietly } from "../dispose.js";
 import type { AppliedCut, AppliedFollower, AppliedPublisher } from "../contracts/log.js";
 import type { LogAppender, LogStore, LogTail, StoredRecord } from "../contracts/log-store.js";
 import { appliedTopic } from "../topics.js";
@@ -18,6 +19,7 @@ export class LogAppliedPublisher implements AppliedPublisher {
   readonly #topic: Topic;
   readonly #stop = new AbortController();
   #waiting: { readonly group: GroupId; readonly applied: AppliedCut } | null = null;
+  #appender: LogAppender | null = null;
   #running: Promise<void> | null = null;
 
   constructor(
@@ -33,44 +35,43 @@ export class LogAppliedPublisher implements AppliedPublisher {
     this.#running ??= this.#drain();
   }
 
-  /** The last record is tried once more, so that a source that starts later knows where the sink was. */
+  /** What waits is tried once more, so that a source that starts later knows where the sink was. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    if (this.#waiting !== null)
-      await this.#send(await this.#appender(AbortSignal.timeout(2_000)), AbortSignal.timeout(2_000)).catch(() => {});
+    try {
+      await this.#send(AbortSignal.timeout(2_000));
+    } catch {
+      // Advisory: the next sink publishes again.
+    }
+    await disposeQuietly(this.#appender);
   }
 
   async #drain(): Promise<void> {
     const backoff = new Backoff(500, 30_000);
     const { signal } = this.#stop;
-    let appender: LogAppender | null = null;
     while (this.#waiting !== null && !signal.aborted) {
+      let waitMs = publishEveryMs;
       try {
-        appender ??= await this.#appender(signal);
-        await this.#send(appender, signal);
+        await this.#send(signal);
         backoff.reset();
-        await this.clock.delay(publishEveryMs, signal);
       } catch {
-        await appender?.[Symbol.asyncDispose]().catch(() => {});
-        appender = null;
-        await this.clock.delay(backoff.next(), signal).catch(() => {});
+        await disposeQuietly(this.#appender);
+        this.#appender = null;
+        waitMs = backoff.next();
       }
+      await this.clock.delay(waitMs, signal).catch(() => {});
     }
-    await appender?.[Symbol.asyncDispose]().catch(() => {});
     this.#running = null;
   }
 
-  #appender(signal: AbortSignal): Promise<LogAppender> {
-    return this.store.appender(signal);
-  }
-
-  async #send(appender: LogAppender, signal: AbortSignal): Promise<void> {
+  async #send(signal: AbortSignal): Promise<void> {
     const sending = this.#waiting;
     if (sending === null) return;
+    this.#appender ??= await this.store.appender(signal);
     const key = Buffer.from(String(sending.group), "utf8");
     const value = Buffer.from(appliedCutToJson(sending.applied), "utf8");
-    await appender.append([{ topic: this.#topic, partition: 0, key, value, headers: [] }], signal);
+    await this.#appender.append([{ topic: this.#topic, partition: 0, key, value, headers: [] }], signal);
     if (this.#waiting === sending) this.#waiting = null;
   }
 }
@@ -126,7 +127,7 @@ export class LogAppliedFollower implements AppliedFollower {
       } catch {
         await this.clock.delay(backoff.next(), signal).catch(() => {});
       } finally {
-        await tail?.[Symbol.asyncDispose]().catch(() => {});
+        await disposeQuietly(tail);
       }
     }
   }
