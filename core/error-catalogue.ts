@@ -95,6 +95,36 @@ const entries = {
     remedy: "Find the other source process; only one may run. Restart this one if the other is gone",
   },
   "log.standing-by": { verdict: "stand-by", cause: "Another writer holds the topics.", remedy: "Stop the other source first" },
+  "log.credentials": {
+    verdict: "stop",
+    cause: "The broker refuses the user, or the mechanism it is to prove itself with.",
+    remedy: "Check `log.sasl` (mechanism, user, password)",
+  },
+  "log.privileges": {
+    verdict: "stop",
+    cause: "The user may not do with the topics what is needed.",
+    remedy: "Allow it to create, describe, alter, read, write and delete topics with the pipeline's prefix, and to write idempotently",
+  },
+  "log.tls": {
+    verdict: "stop",
+    cause: "The connection to the broker cannot be made safe as asked.",
+    remedy: "Check `log.tls`: the CA must have signed the broker's certificate, which must name the broker's host",
+  },
+  "log.damaged": {
+    verdict: "stop",
+    cause: "The file of the embedded log is damaged, or is not a log of Tailrace.",
+    remedy: "Check `log.path`. If the file is damaged, move it away, run `tailrace apply` and then `tailrace snapshot --all`",
+  },
+  "log.replaced": {
+    verdict: "retry",
+    cause: "The file of the embedded log is no longer the one that is open: it was removed or another was put in its place.",
+    remedy: "Put the right file back; the service opens what is there when it starts its session again",
+  },
+  "log.full": {
+    verdict: "retry",
+    cause: "The disk of the embedded log is full.",
+    remedy: "Make room; the service goes on by itself",
+  },
   "registry.unavailable": {
     verdict: "retry",
     cause: "The schema registry does not answer or fails.",
