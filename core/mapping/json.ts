@@ -75,15 +75,21 @@ function escapeFault(text: string): "nul" | "surrogate" | null {
   return null;
 }
 
-const token = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+const number = /-?\d[\d.eE+-]*/y;
 
 function hasWideNumber(text: string): boolean {
   // Only an exponent or an endless row of digits can leave the range.
   if (text.length <= numericScaleMax && !/\d[eE]/.test(text)) return false;
-  for (const [word] of text.matchAll(token)) {
-    if (word.startsWith('"')) continue;
-    const decimal = parseDecimal(word);
-    if (decimal !== null && (decimal.point > numericDigitsMax || decimal.scale > numericScaleMax)) return true;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0x22) i = endOfString(text, i);
+    else if (unit === 0x2d || (unit >= 0x30 && unit <= 0x39)) {
+      number.lastIndex = i;
+      const word = number.exec(text)?.[0] ?? "";
+      const decimal = parseDecimal(word);
+      if (decimal !== null && (decimal.point > numericDigitsMax || decimal.scale > numericScaleMax)) return true;
+      i += word.length - 1;
+    }
   }
   return false;
 }
