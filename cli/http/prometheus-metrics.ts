@@ -1,0 +1,59 @@
+/** core/metrics.ts on prom-client: what services count, as Prometheus text. A gauge set to null leaves no sample behind. */
+import { collectDefaultMetrics, Counter as PromCounter, Gauge as PromGauge, Histogram as PromHistogram, Registry } from "prom-client";
+import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
+
+export interface HostedMetrics extends Metrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+export function prometheusMetrics(labels: Readonly<Record<string, string>>): HostedMetrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ ...labels });
+  collectDefaultMetrics({ register: registry });
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    counter: (name, help, labelNames = []) => counterOf(registry, { name, help, labelNames }),
+    gauge: (name, help, labelNames = []) => gaugeOf(registry, { name, help, labelNames }),
+    histogram: (name, help, buckets) => histogramOf(registry, { name, help, buckets }),
+  };
+}
+
+interface Declared {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
+}
+
+/** Asking twice for a name gives the same metric: a service that starts its session again goes on counting. */
+function counterOf(registry: Registry, { name, help, labelNames }: Declared): Counter {
+  const known = registry.getSingleMetric(name);
+  const counter =
+    known instanceof PromCounter ? known : new PromCounter({ name, help, labelNames: [...labelNames], registers: [registry] });
+  return {
+    add: (n, labels) => (labels === undefined ? counter.inc(n) : counter.inc({ ...labels }, n)),
+  };
+}
+
+function gaugeOf(registry: Registry, { name, help, labelNames }: Declared): Gauge {
+  const known = registry.getSingleMetric(name);
+  const gauge = known instanceof PromGauge ? known : new PromGauge({ name, help, labelNames: [...labelNames], registers: [registry] });
+  // prom-client gives a gauge without labels a 0 from the start: a number nobody has measured.
+  if (labelNames.length === 0 && known === undefined) gauge.remove();
+  return {
+    set: (value, labels) => {
+      if (value === null) gauge.remove({ ...labels });
+      else if (labels === undefined) gauge.set(value);
+      else gauge.set({ ...labels }, value);
+    },
+  };
+}
+
+function histogramOf(
+  registry: Registry,
+  { name, help, buckets }: { readonly name: string; readonly help: string; readonly buckets: readonly number[] },
+): Histogram {
+  const known = registry.getSingleMetric(name);
+  return known instanceof PromHistogram ? known : new PromHistogram({ name, help, buckets: [...buckets], registers: [registry] });
+}

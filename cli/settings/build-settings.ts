@@ -1,0 +1,145 @@
+/** Declared values become `Settings`: defaults resolved, paths absolute, secrets wrapped, and every rule that spans several settings. */
+import { readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type {
+  ColumnSettings,
+  KafkaSettings,
+  LogSettings,
+  RegistrySettings,
+  Settings,
+  TableSettings,
+  TlsSettings,
+} from "../../core/settings.js";
+import { Secret } from "../../core/secret.js";
+import { pipelineId } from "../../core/vocabulary/ids.js";
+import type { Declared } from "./declaration.js";
+import { isLoopback, splitAddress } from "./address.js";
+import type { Path } from "./read-yaml.js";
+
+export interface BuildContext {
+  readonly directory: string;
+  readonly report: (path: Path, what: string) => void;
+}
+
+export function buildSettings(declared: Declared, context: BuildContext): Settings {
+  const stateDirectory = join(context.directory, ".tailrace");
+  return {
+    pipeline: pipelineId(declared.pipeline),
+    prefix: declared.pipeline,
+    stateDirectory,
+    source: { kind: "sqlite", path: resolve(context.directory, declared.source.path) },
+    log: logSettings(declared.log, stateDirectory, context),
+    target: targetSettings(declared.target, context),
+    tables: tableSettings(declared.tables ?? {}),
+    onlyListedTables: declared.tables !== undefined,
+    http: splitAddress(declared.http.listen) ?? { host: "127.0.0.1", port: 0 },
+  };
+}
+
+function targetSettings(declared: Declared["target"], { report }: BuildContext): Settings["target"] {
+  if (declared.url !== undefined && !URL.canParse(declared.url)) {
+    report(["target", "url"], "is not an address (characters such as @ : / in a password must be percent-encoded)");
+  }
+  return { url: declared.url === undefined ? null : new Secret(declared.url), schema: declared.schema };
+}
+
+function logSettings(declared: Declared["log"], stateDirectory: string, context: BuildContext): LogSettings {
+  if (declared.kind === "embedded") return { kind: "embedded", path: join(stateDirectory, "log.db") };
+  const tls = tlsSettings(declared.tls, ["log", "tls"], context);
+  return {
+    kind: "kafka",
+    brokers: declared.brokers,
+    tls,
+    sasl: saslSettings(declared, tls, context),
+    replicationFactor: declared.replicationFactor,
+    registry: registrySettings(declared.registry, context),
+  };
+}
+
+type DeclaredKafka = Extract<Declared["log"], { readonly kind: "kafka" }>;
+
+function saslSettings(declared: DeclaredKafka, tls: TlsSettings, { report }: BuildContext): KafkaSettings["sasl"] {
+  if (declared.sasl === undefined) return null;
+  const { mechanism, username, password, allowPlaintext } = declared.sasl;
+  const local = declared.brokers.every((broker) => isLoopback(splitAddress(broker)?.host ?? ""));
+  if (mechanism === "plain" && tls === null && !local && !allowPlaintext) {
+    report(["log", "sasl", "mechanism"], "would send the password in clear: set `log.tls`, or `log.sasl.allowPlaintext: true`");
+  }
+  return { mechanism, username, password: new Secret(password) };
+}
+
+function registrySettings(declared: DeclaredKafka["registry"], context: BuildContext): RegistrySettings | null {
+  if (declared === undefined) return null;
+  const { url, auth, ca } = typeof declared === "string" ? { url: declared, auth: undefined, ca: undefined } : declared;
+  const path = typeof declared === "string" ? ["log", "registry"] : ["log", "registry", "url"];
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) context.report(path, "must be an http:// or https:// address");
+  else if (parsed.username !== "" || parsed.password !== "") context.report(path, "must not hold a password; use `log.registry.auth`");
+  else if (parsed.protocol === "http:" && auth !== undefined && !isLoopback(parsed.hostname)) {
+    context.report(path, "would send the login in clear: use https://");
+  }
+  return { url, auth: registryAuth(auth), ca: ca === undefined ? null : pem(ca, ["log", "registry", "ca"], context) };
+}
+
+type DeclaredAuth = Exclude<Exclude<DeclaredKafka["registry"], string | undefined>["auth"], undefined>;
+
+function registryAuth(declared: DeclaredAuth | undefined): RegistrySettings["auth"] {
+  if (declared === undefined) return null;
+  if ("token" in declared) return { token: new Secret(declared.token) };
+  return { username: declared.username, password: new Secret(declared.password) };
+}
+
+function tlsSettings(declared: DeclaredKafka["tls"], path: Path, context: BuildContext): TlsSettings {
+  if (declared === "off") return null;
+  if (typeof declared === "string") return { ca: null, cert: null, key: null, verify: declared === "verify-full" };
+  if ((declared.cert === undefined) !== (declared.key === undefined)) {
+    context.report(path, "needs `cert` and `key` together");
+  }
+  return {
+    ca: declared.ca === undefined ? null : pem(declared.ca, [...path, "ca"], context),
+    cert: declared.cert === undefined ? null : pem(declared.cert, [...path, "cert"], context),
+    key: declared.key === undefined ? null : new Secret(pem(declared.key, [...path, "key"], context)),
+    verify: declared.verify === "verify-full",
+  };
+}
+
+function pem(given: string, path: Path, { directory, report }: BuildContext): string {
+  if (given.includes("-----BEGIN")) return given;
+  const file = resolve(directory, given);
+  try {
+    if (!statSync(file).isFile()) throw Object.assign(new Error(), { code: "not an ordinary file" });
+    const text = readFileSync(file, "utf8");
+    if (!text.includes("-----BEGIN")) report(path, `names ${file}, which is not a PEM file`);
+    return text;
+  } catch (cause) {
+    // The given text is not repeated: a mangled private key must not end up in a terminal.
+    report(path, `names a file that cannot be read (${String((cause as { code?: unknown }).code)})`);
+    return "";
+  }
+}
+
+function tableSettings(declared: NonNullable<Declared["tables"]>): ReadonlyMap<string, TableSettings> {
+  return new Map(
+    Object.entries(declared).map(([name, table]) => [
+      name,
+      {
+        to: table?.to ?? null,
+        columns: new Map(Object.entries(table?.columns ?? {}).map(([column, said]) => [column, columnSettings(said ?? {})])),
+      },
+    ]),
+  );
+}
+
+type DeclaredColumn = NonNullable<NonNullable<NonNullable<NonNullable<Declared["tables"]>[string]>["columns"]>[string]>;
+
+function columnSettings(said: DeclaredColumn): ColumnSettings {
+  if (said.drop === true) return { kind: "drop" };
+  if (Object.hasOwn(said, "constant")) return { kind: "constant", value: constantText(said.constant), type: said.type ?? null };
+  return { kind: "map", to: said.to ?? null, type: said.type ?? null, from: said.from ?? null };
+}
+
+function constantText(value: unknown): string | null | { readonly runStart: true } {
+  if (value === null || value === undefined) return null;
+  if (value === "run-start") return { runStart: true };
+  return typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean | bigint);
+}

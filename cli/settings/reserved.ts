@@ -1,0 +1,26 @@
+/** Keys that are fixed by the design and not built yet. They are refused by name, so that nobody believes that they work. */
+export interface ReservedKey {
+  /** `*` stands for any one key. */
+  readonly path: readonly string[];
+  readonly comes: string;
+}
+
+export const reservedKeys: readonly ReservedKey[] = [
+  { path: ["groups"], comes: "comes with several groups per pipeline" },
+  { path: ["routes"], comes: "comes with the cutover" },
+  { path: ["verify"], comes: "comes with verification" },
+  { path: ["target", "adminUrl"], comes: "comes with least-privilege roles" },
+  {
+    path: ["target", "tls"],
+    comes: "comes with TLS settings of their own; until then say it in the URL's host: loopback is plain, all else is verified",
+  },
+  { path: ["source", "log"], comes: "comes with limits on the capture log" },
+  { path: ["snapshot", "window"], comes: "comes with paced snapshots" },
+  { path: ["snapshot", "rowsPerSecond"], comes: "comes with paced snapshots" },
+  { path: ["http", "token"], comes: "comes with the console" },
+  { path: ["tables", "*", "key"], comes: "comes with chosen keys" },
+  { path: ["tables", "*", "lookup"], comes: "comes with lookups" },
+  { path: ["tables", "*", "where"], comes: "comes with filters" },
+  { path: ["tables", "*", "newest"], comes: "comes with guarded writes" },
+  { path: ["tables", "*", "write"], comes: "comes with write modes" },
+];

@@ -1,0 +1,4 @@
+import { TailraceError } from "../../core/errors.js";
+import type { Verb } from "../invocation.js";
+
+export const verb: Verb = () => Promise.reject(new TailraceError("not-yet", { what: "`tailrace status` is not wired yet" }));
