@@ -45,8 +45,8 @@ export interface LogStore extends AsyncDisposable {
   tail(from: ReadonlyMap<Topic, readonly Offset[]>, signal: AbortSignal): Promise<LogTail>;
   /** Deletes topics and all records. Idempotent. */
   destroy(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
-  /** Forgets records below the offsets where the store can (embedded); a hint. */
-  trim(below: ReadonlyMap<Topic, readonly Offset[]>): Promise<void>;
+  /** Forgets records below the offsets, but for those to keep, where the store can (embedded); a hint. `first` becomes the oldest kept. */
+  trim(below: ReadonlyMap<Topic, readonly Offset[]>, keep: ReadonlyMap<Topic, readonly Offset[]>): Promise<void>;
 }
 
 export interface LogAppender extends AsyncDisposable {

@@ -66,10 +66,12 @@ export interface LogWriter {
 export interface LogSession extends AsyncDisposable {
   readonly logId: LogId;
   readonly epoch: WriterEpoch;
+  /** Of our start record in `.cuts`. */
+  readonly startOffset: Offset;
   readonly beginning: Beginning;
   /**
    * Durable on return: all records of the parts, and their cut. After any rejection the session is dead and what it sent is undecided;
-   * only `LogWriter.open` says what stands. One append at a time.
+   * only `LogWriter.open` says what stands. Calls wait for each other.
    */
   append(batch: EncodedBatch, signal: AbortSignal): Promise<Cut>;
   /** Compares every partition with what was acknowledged; rejects with `log.tail-lost`. For idle times; `append` does it by itself now and then. */

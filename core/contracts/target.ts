@@ -45,6 +45,12 @@ export interface Target extends AsyncDisposable {
   destroy(options: { readonly tables: boolean }, signal: AbortSignal): Promise<readonly string[]>;
 }
 
+/** What finish() could not build, and why: an operator decides. */
+export interface LeftOut {
+  readonly object: string;
+  readonly why: string;
+}
+
 export interface TargetSession extends AsyncDisposable {
   readonly epoch: OwnerEpoch;
   readonly applied: AppliedCut | null;
@@ -58,7 +64,7 @@ export interface TargetSession extends AsyncDisposable {
    * Indexes and UNIQUE, then foreign keys, of every table that lacks them and is not under repair. Long; idempotent. A foreign key that does
    * not validate is dropped and reported.
    */
-  finish(signal: AbortSignal): Promise<readonly { readonly object: string; readonly why: string }[]>;
+  finish(signal: AbortSignal): Promise<readonly LeftOut[]>;
   /** True while something that finish() builds is missing and has not been reported as impossible. */
   unfinished(): boolean;
 }

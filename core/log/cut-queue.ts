@@ -57,6 +57,8 @@ export class CutQueue {
   #applied: Position;
   #notReached: Position | null = null;
   #newest: Position | null = null;
+  /** Nothing is applied and no start was read yet. */
+  #fresh: boolean;
 
   constructor(
     applied: AppliedCut | null,
@@ -66,6 +68,7 @@ export class CutQueue {
     this.#claims = new Claims(inPlace && applied !== null ? applied.epoch : null, options.rules);
     this.#obeyed = inPlace && applied !== null ? { epoch: applied.epoch, base: applied } : null;
     this.#applied = applied?.position ?? origin;
+    this.#fresh = applied === null;
   }
 
   get obeyed(): ObeyedEpoch | null {
@@ -141,6 +144,14 @@ export class CutQueue {
   }
 
   #start(start: StartRecord): Decision | null {
+    // The first start of a log stands at the origin: this log has forgotten its beginning, and this target has nothing of it.
+    if (this.#fresh && isAbove(start.position, origin)) {
+      throw new TailraceError("log.gap", {
+        what: "the log begins above what this target holds",
+        where: { start: formatPosition(start.position) },
+      });
+    }
+    this.#fresh = false;
     if (this.options.rules.startReached && isAbove(start.position, this.#applied)) {
       this.#notReached = start.position;
       this.#obeyed = null;

@@ -35,6 +35,7 @@ export interface WriterSessionOptions {
 export class WriterSession implements LogSession {
   readonly logId: LogId;
   readonly epoch: WriterEpoch;
+  readonly startOffset: Offset;
   readonly beginning: Beginning;
   readonly #options: WriterSessionOptions;
   /** Totals of topics that changed since the start; all others are as the start says. */
@@ -44,13 +45,14 @@ export class WriterSession implements LogSession {
   readonly #lastOwn = new Map<string, OutgoingRecord>();
   #position: Position;
   #dead = false;
-  #busy = false;
+  #turn: Promise<unknown> = Promise.resolve();
   #verifiedMs: number;
 
   constructor(options: WriterSessionOptions) {
     this.#options = options;
     this.logId = options.logId;
     this.epoch = options.start.epoch;
+    this.startOffset = options.startAt;
     this.beginning = options.beginning;
     this.#position = options.start.position;
     for (const [topic, ends] of options.start.ends) this.#ends.set(topic, [...ends]);
@@ -199,17 +201,22 @@ export class WriterSession implements LogSession {
     return false;
   }
 
+  /** One call after the other; the first that fails is the last. */
   async #guarded<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#dead || this.#busy)
-      throw new TailraceError("internal", { what: this.#dead ? "the session is dead" : "one append at a time" });
-    this.#busy = true;
+    const previous = this.#turn;
+    let done = (): void => {};
+    this.#turn = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    await previous;
     try {
-      const result = await work();
-      this.#busy = false;
-      return result;
+      if (this.#dead) throw new TailraceError("log.append-failed", { what: "the session ended with an earlier error" });
+      return await work();
     } catch (error) {
       this.#dead = true;
       throw error;
+    } finally {
+      done();
     }
   }
 }

@@ -1,0 +1,110 @@
+/**
+ * The only catcher of last resort: runs a service's sessions one after the other, by the verdict of what ended each. `retry` and `undecided`
+ * begin again with a rising delay, `stand-by` asks again at a steady pace, `stop` and everything unknown ends the service: a person is needed.
+ */
+import type { Logger } from "pino";
+import { Backoff, type Clock } from "./clock.js";
+import { asTailraceError, describeError, isAbort, type TailraceError } from "./errors.js";
+import type { ServiceState } from "./status.js";
+import { unreachable } from "./vocabulary/unreachable.js";
+
+export interface Situation {
+  readonly state: ServiceState;
+  readonly sinceMs: number;
+  readonly error: TailraceError | null;
+  readonly attempt: { readonly n: number; readonly nextAtMs: number } | null;
+}
+
+export interface SuperviseOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Resolves only by abort. `alive` is to be called whenever work was done: delays begin again from the shortest. */
+  session(alive: () => void, signal: AbortSignal): Promise<void>;
+  onChange(situation: Situation): void;
+}
+
+const standByMs = 1_000;
+/** A level rises with the number of attempts: one lost connection is no news, the tenth is. */
+const attemptsBeforeWarning = 3;
+
+export async function supervise(options: SuperviseOptions, signal: AbortSignal): Promise<void> {
+  const { clock, log, name } = options;
+  const backoff = new Backoff(100, 15_000);
+  let n = 0;
+  const change = (state: ServiceState, error: TailraceError | null, delayMs: number | null): void => {
+    const attempt = delayMs === null ? null : { n, nextAtMs: clock.wallMs() + delayMs };
+    options.onChange({ state, sinceMs: clock.wallMs(), error, attempt });
+  };
+  const alive = (): void => {
+    if (n === 0) return;
+    n = 0;
+    backoff.reset();
+    change("running", null, null);
+    log.info({ event: "service.recovered", service: name }, "running again");
+  };
+  change("starting", null, null);
+  while (!signal.aborted) {
+    try {
+      await options.session(alive, signal);
+    } catch (thrown) {
+      if (signal.aborted && isAbort(thrown)) break;
+      const error = asTailraceError(thrown);
+      n += 1;
+      const delayMs = error.verdict === "stand-by" ? standByMs : backoff.next();
+      if (error.verdict === "stop") {
+        change("stopped", error, null);
+        log.error(
+          { event: "service.stopped", service: name, code: error.code, where: error.where, err: causeOf(error) },
+          describeError(error),
+        );
+        throw error;
+      }
+      change(stateFor(error), error, delayMs);
+      const level = n < attemptsBeforeWarning ? "info" : "warn";
+      log[level](
+        { event: "service.retry", service: name, code: error.code, where: error.where, attempt: n, delayMs },
+        describeError(error),
+      );
+      await clock.delay(delayMs, signal).catch(() => {});
+    }
+  }
+  change("ended", null, null);
+}
+
+function stateFor(error: TailraceError): ServiceState {
+  switch (error.verdict) {
+    case "stand-by":
+      return "standing-by";
+    case "retry":
+    case "undecided":
+      return "waiting";
+    case "stop":
+      return "stopped";
+    default:
+      return unreachable(error.verdict);
+  }
+}
+
+/** A bug needs its stack; everything else has said what is needed. */
+const causeOf = (error: TailraceError): unknown => (error.code === "internal" ? (error.cause ?? error) : undefined);
+
+/** Runs tasks together: the first that fails ends the others, and its error is the one that is thrown. */
+export async function together(tasks: readonly ((signal: AbortSignal) => Promise<void>)[], signal: AbortSignal): Promise<void> {
+  const controller = new AbortController();
+  const both = AbortSignal.any([signal, controller.signal]);
+  let first: unknown = null;
+  await Promise.all(
+    tasks.map(async (task) => {
+      try {
+        await task(both);
+      } catch (thrown) {
+        if (first === null && !(both.aborted && isAbort(thrown))) first = thrown;
+      } finally {
+        controller.abort();
+      }
+    }),
+  );
+  if (first !== null) throw first;
+  signal.throwIfAborted();
+}

@@ -1,0 +1,206 @@
+/** The sink as a long-lived service: owns the target, applies what the log gives, and says how far it has come. */
+import type { Logger } from "pino";
+import type { Clock } from "../../core/clock.js";
+import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core/contracts/log.js";
+import type { LogStore } from "../../core/contracts/log-store.js";
+import type { Conservation, LeftOut, Target, TargetSession } from "../../core/contracts/target.js";
+import { disposeQuietly } from "../../core/dispose.js";
+import { asTailraceError, TailraceError } from "../../core/errors.js";
+import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
+import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
+import { type Situation, supervise, together } from "../../core/supervise.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
+import { formatPosition } from "../../core/vocabulary/position.js";
+import { applier } from "./applier.js";
+
+export interface SinkServiceOptions {
+  readonly pipeline: string;
+  readonly group: GroupId;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly store: LogStore;
+  readonly publisher: AppliedPublisher;
+  readonly openTarget: () => Promise<Target>;
+  readonly openReader: (plan: TargetPlan) => LogReader;
+}
+
+const takeoverMs = 3_000;
+const pausePollMs = 500;
+
+export class SinkService implements Service, AsyncDisposable {
+  readonly name = "sink";
+  readonly #options: SinkServiceOptions;
+  readonly #meters: SinkMeters;
+  #situation: Situation;
+  #applied: AppliedCut | null = null;
+  #reader: LogReader | null = null;
+  #paused = false;
+  #windows = 0;
+  #records = 0;
+  #leftOut: readonly LeftOut[] = [];
+
+  constructor(options: SinkServiceOptions) {
+    this.#options = options;
+    this.#meters = new SinkMeters(options.metrics);
+    this.#situation = { state: "starting", sinceMs: options.clock.wallMs(), error: null, attempt: null };
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    const onChange = (situation: Situation): void => {
+      this.#situation = situation;
+    };
+    return supervise({ name: this.name, clock, log, onChange, session: (alive, s) => this.#session(alive, s) }, signal);
+  }
+
+  status(): ServiceStatus {
+    const { error, attempt, sinceMs } = this.#situation;
+    const wallMs = this.#options.clock.wallMs();
+    const reader = this.#reader?.state() ?? null;
+    const newest = this.#reader?.newest() ?? null;
+    return {
+      service: "sink",
+      pipeline: this.#options.pipeline,
+      state: this.#state(),
+      why: error === null ? this.#why() : `${error.message}. ${error.remedy}`,
+      code: error?.code ?? null,
+      attempt: attempt === null ? null : { n: attempt.n, nextInMs: Math.max(0, attempt.nextAtMs - wallMs) },
+      sinceMs: wallMs - sinceMs,
+      position: this.#applied === null ? null : formatPosition(this.#applied.position),
+      details: {
+        epoch: this.#applied?.epoch ?? null,
+        phase: this.#applied?.phase ?? null,
+        newestCut: newest === null ? null : formatPosition(newest),
+        reader: reader === null ? null : "position" in reader ? { ...reader, position: formatPosition(reader.position) } : reader,
+        windows: this.#windows,
+        records: this.#records,
+        leftOut: this.#leftOut,
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeQuietly(this.#options.publisher);
+    await disposeQuietly(this.#options.store);
+  }
+
+  #state(): ServiceState {
+    return this.#situation.state === "running" && this.#paused ? "paused" : this.#situation.state;
+  }
+
+  #why(): string | null {
+    if (this.#paused) return "paused by the operator: `tailrace resume` goes on";
+    const reader = this.#reader?.state();
+    if (reader?.kind === "undecided") return `the cut ${formatPosition(reader.position)} lacks records; a start of the source decides`;
+    if (reader?.kind === "start-not-reached")
+      return `the newest start (${formatPosition(reader.position)}) is above what is here; a newer one is needed`;
+    return null;
+  }
+
+  async #session(alive: () => void, signal: AbortSignal): Promise<void> {
+    const { group, openTarget, openReader } = this.#options;
+    await using target = await openTarget();
+    const plan = await target.plan(signal);
+    if (plan === null)
+      throw new TailraceError("plan.missing", {
+        what: "the target holds no plan of this pipeline",
+        where: { pipeline: this.#options.pipeline },
+      });
+    this.#paused = await target.paused(group, signal);
+    await using session = await target.own({ group, direction: "forward", takeoverMs }, signal);
+    await using reader = openReader(plan);
+    this.#reader = reader;
+    this.#applied = session.applied;
+    this.#running(alive);
+    this.#options.log.info({ event: "sink.session", owner: session.epoch, applied: this.#position() }, "applying to the target");
+    try {
+      await together([(s) => this.#apply(session, reader, alive, s), (s) => this.#watchPause(target, s)], signal);
+    } finally {
+      this.#reader = null;
+    }
+  }
+
+  #position(): string | null {
+    return this.#applied === null ? null : formatPosition(this.#applied.position);
+  }
+
+  #running(alive: () => void): void {
+    alive();
+    this.#situation = { state: "running", sinceMs: this.#options.clock.wallMs(), error: null, attempt: null };
+  }
+
+  #apply(session: TargetSession, reader: LogReader, alive: () => void, signal: AbortSignal): Promise<void> {
+    const { group, publisher, clock, log } = this.#options;
+    let startedMs = clock.monotonicMs();
+    const onApplied = (applied: AppliedCut, window: Window, counts: ReadonlyMap<TableId, Conservation>): void => {
+      alive();
+      const finishes = this.#applied?.phase !== applied.phase;
+      this.#applied = applied;
+      this.#windows += 1;
+      this.#records += window.records;
+      const nowMs = clock.monotonicMs();
+      this.#meters.window(counts, nowMs - startedMs);
+      startedMs = nowMs;
+      if (finishes) log.info({ event: "sink.phase", phase: applied.phase, position: this.#position() }, `phase: ${applied.phase}`);
+    };
+    const onFinish = (leftOut: readonly LeftOut[]): void => {
+      this.#leftOut = leftOut;
+      for (const { object, why } of leftOut) log.warn({ event: "sink.left-out", object }, `${object} was left out: ${why}`);
+      log.info({ event: "sink.finished" }, "indexes and foreign keys are in place");
+    };
+    return applier({ reader, session, group, publisher, clock, isPaused: () => this.#paused, onApplied, onFinish }, signal);
+  }
+
+  /** The wish is read on a connection that no window uses; a database that does not answer is met by the applier first. */
+  async #watchPause(target: Target, signal: AbortSignal): Promise<void> {
+    const { clock, group, log } = this.#options;
+    for (;;) {
+      await clock.delay(pausePollMs, signal);
+      this.#meters.paused(this.#paused);
+      const paused = await target.paused(group, signal).catch((thrown: unknown) => {
+        if (asTailraceError(thrown).verdict === "stop") throw thrown;
+        return this.#paused;
+      });
+      if (paused === this.#paused) continue;
+      this.#paused = paused;
+      log.info({ event: paused ? "sink.paused" : "sink.resumed" }, paused ? "paused" : "resumed");
+    }
+  }
+}
+
+class SinkMeters {
+  readonly #windows: Counter;
+  readonly #changes: Counter;
+  readonly #seconds: Histogram;
+  readonly #paused: Gauge;
+
+  constructor(metrics: Metrics) {
+    this.#windows = metrics.counter("tailrace_sink_windows_total", "Windows committed at the target");
+    this.#changes = metrics.counter("tailrace_sink_changes_total", "Changes taken from the log, by table and by what became of them", [
+      "table",
+      "result",
+    ]);
+    this.#seconds = metrics.histogram(
+      "tailrace_sink_window_seconds",
+      "From one commit to the next, waiting included",
+      [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
+    );
+    this.#paused = metrics.gauge("tailrace_sink_paused", "1 while the operator has paused the pipeline");
+  }
+
+  window(counts: ReadonlyMap<TableId, Conservation>, ms: number): void {
+    this.#windows.add(1);
+    this.#seconds.observe(ms / 1000);
+    for (const [table, n] of counts) {
+      for (const result of ["folded", "applied", "filtered", "quarantined", "replayed"] as const) {
+        if (n[result] > 0) this.#changes.add(n[result], { table, result });
+      }
+    }
+  }
+
+  paused(paused: boolean): void {
+    this.#paused.set(paused ? 1 : 0);
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The source as a long-lived service: holds the file, follows the log's writer sessions, forgets what the target has committed, and says how far
+ * the target is behind.
+ */
+import type { Logger } from "pino";
+import type { Clock } from "../../core/clock.js";
+import type { AppliedCut, AppliedFollower, ChangeEncoder, LogSession, LogWriter } from "../../core/contracts/log.js";
+import type { LogStore } from "../../core/contracts/log-store.js";
+import type { Lag, Source } from "../../core/contracts/source.js";
+import { disposeQuietly } from "../../core/dispose.js";
+import { asTailraceError } from "../../core/errors.js";
+import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
+import type { Service, ServiceStatus } from "../../core/status.js";
+import { type Situation, supervise, together } from "../../core/supervise.js";
+import { cutsTopic } from "../../core/topics.js";
+import { offset } from "../../core/vocabulary/ids.js";
+import { formatPosition, type Position } from "../../core/vocabulary/position.js";
+import { type Relayed, relay } from "./relay.js";
+
+export interface SourceServiceOptions {
+  readonly pipeline: string;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly store: LogStore;
+  readonly writer: LogWriter;
+  readonly encoder: ChangeEncoder;
+  readonly follower: AppliedFollower;
+  readonly openSource: () => Promise<Source>;
+}
+
+const housekeepingMs = 500;
+
+export class SourceService implements Service, AsyncDisposable {
+  readonly name = "source";
+  readonly #options: SourceServiceOptions;
+  readonly #meters: SourceMeters;
+  #situation: Situation;
+  #source: Source | null = null;
+  #firstClaim = true;
+  #position: Position | null = null;
+  #epoch: number | null = null;
+  #relayed = { cuts: 0, records: 0, bytes: 0 };
+  #phase: string | null = null;
+
+  constructor(options: SourceServiceOptions) {
+    this.#options = options;
+    this.#meters = new SourceMeters(options.metrics);
+    this.#situation = { state: "starting", sinceMs: options.clock.wallMs(), error: null, attempt: null };
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    const onChange = (situation: Situation): void => {
+      this.#situation = situation;
+    };
+    return supervise({ name: this.name, clock, log, onChange, session: (alive, s) => this.#session(alive, s) }, signal);
+  }
+
+  status(): ServiceStatus {
+    const { state, error, attempt, sinceMs } = this.#situation;
+    const wallMs = this.#options.clock.wallMs();
+    const applied = this.#options.follower.current();
+    const lag = this.#lag(applied);
+    return {
+      service: "source",
+      pipeline: this.#options.pipeline,
+      state,
+      why: error === null ? null : `${error.message}. ${error.remedy}`,
+      code: error?.code ?? null,
+      attempt: attempt === null ? null : { n: attempt.n, nextInMs: Math.max(0, attempt.nextAtMs - wallMs) },
+      sinceMs: wallMs - sinceMs,
+      position: this.#position === null ? null : formatPosition(this.#position),
+      details: {
+        epoch: this.#epoch,
+        phase: this.#phase,
+        relayed: this.#relayed,
+        applied: applied === null ? null : formatPosition(applied.position),
+        head: lag === null ? null : formatPosition(lag.head),
+        behind: lag === null ? null : { changes: lag.changes, ms: lag.ms },
+        reread: this.#source?.progress() ?? [],
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeQuietly(this.#source);
+    this.#source = null;
+    await disposeQuietly(this.#options.follower);
+    await disposeQuietly(this.#options.store);
+  }
+
+  /** One writer session. The source stays open over sessions that the log ended: its lock is what keeps a second process away. */
+  async #session(alive: () => void, signal: AbortSignal): Promise<void> {
+    try {
+      this.#source ??= await this.#options.openSource();
+      const source = this.#source;
+      await using session = await this.#options.writer.open({ firstClaim: this.#firstClaim, epochSeen: source.epochSeen() }, signal);
+      this.#firstClaim = false;
+      this.#epoch = session.epoch;
+      this.#running(alive);
+      this.#options.log.info(
+        { event: "source.session", epoch: session.epoch, resumed: session.beginning.resume !== null },
+        "writing to the log",
+      );
+      await together([(s) => this.#relay(source, session, alive, s), (s) => this.#housekeep(source, session, s)], signal);
+    } catch (thrown) {
+      if (asTailraceError(thrown).code.startsWith("source.")) {
+        await disposeQuietly(this.#source);
+        this.#source = null;
+      }
+      throw thrown;
+    }
+  }
+
+  #running(alive: () => void): void {
+    alive();
+    if (this.#situation.state === "running") return;
+    this.#situation = { state: "running", sinceMs: this.#options.clock.wallMs(), error: null, attempt: null };
+  }
+
+  #relay(source: Source, session: LogSession, alive: () => void, signal: AbortSignal): Promise<void> {
+    const onCut = (cut: { readonly position: Position }, relayed: Relayed): void => {
+      alive();
+      this.#position = cut.position;
+      this.#relayed = {
+        cuts: this.#relayed.cuts + 1,
+        records: this.#relayed.records + relayed.records,
+        bytes: this.#relayed.bytes + relayed.bytes,
+      };
+      this.#meters.cut(relayed);
+      for (const phase of relayed.phases.values()) this.#setPhase(phase);
+    };
+    return relay({ source, session, encoder: this.#options.encoder, onCut }, signal);
+  }
+
+  #setPhase(phase: string): void {
+    if (this.#phase === phase) return;
+    this.#phase = phase;
+    this.#options.log.info({ event: "source.phase", phase }, `phase: ${phase}`);
+  }
+
+  async #housekeep(source: Source, session: LogSession, signal: AbortSignal): Promise<void> {
+    const { clock, follower, store, prefix } = this.#options;
+    let trimmed: Position | null = null;
+    for (;;) {
+      await clock.delay(housekeepingMs, signal);
+      const applied = follower.current();
+      this.#meters.lag(this.#lag(applied));
+      await session.verifyTail(signal);
+      if (applied === null || applied.logId !== session.logId || applied.position === trimmed) continue;
+      trimmed = applied.position;
+      await source.prune(applied.position);
+      const cuts = cutsTopic(prefix);
+      await store.trim(new Map([...applied.ends, [cuts, [applied.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
+    }
+  }
+
+  #lag(applied: AppliedCut | null): Lag | null {
+    if (this.#source === null) return null;
+    try {
+      return this.#source.lag(applied?.position ?? null);
+    } catch {
+      // The loop that uses the source meets the same error and says it.
+      return null;
+    }
+  }
+}
+
+class SourceMeters {
+  readonly #records: Counter;
+  readonly #bytes: Counter;
+  readonly #cuts: Counter;
+  readonly #lagChanges: Gauge;
+  readonly #lagSeconds: Gauge;
+
+  constructor(metrics: Metrics) {
+    this.#records = metrics.counter("tailrace_source_records_total", "Records appended to the log, tombstones included");
+    this.#bytes = metrics.counter("tailrace_source_bytes_total", "Bytes of keys and values appended to the log");
+    this.#cuts = metrics.counter("tailrace_source_cuts_total", "Cuts appended to the log");
+    this.#lagChanges = metrics.gauge("tailrace_lag_changes", "Changes committed at the source that the target has not committed");
+    this.#lagSeconds = metrics.gauge(
+      "tailrace_lag_seconds",
+      "Age of the oldest change that the target lacks, by the source's clock; 0 when none",
+    );
+  }
+
+  cut(relayed: Relayed): void {
+    this.#records.add(relayed.records);
+    this.#bytes.add(relayed.bytes);
+    this.#cuts.add(1);
+  }
+
+  lag(lag: Lag | null): void {
+    this.#lagChanges.set(lag?.changes.kind === "known" ? lag.changes.value : null);
+    this.#lagSeconds.set(lag?.ms.kind === "known" ? lag.ms.value / 1000 : null);
+  }
+}
