@@ -1,6 +1,24 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stopSharedKafka } from "./kafka.js";
 
-/** Processes under test are the built ones: what is tested is what is shipped. */
+let directory = "";
+
+/**
+ * Processes under test are the built ones: what is tested is what is shipped. `TAILRACE_TEST_BUILD=keep` takes `dist` as it is.
+ * Test files share one broker, which the first that needs it starts; where it runs stands in the run's own directory.
+ */
 export function setup(): void {
-  execFileSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.json"], { stdio: "inherit" });
+  if (process.env.TAILRACE_TEST_BUILD !== "keep")
+    execFileSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.json"], { stdio: "inherit" });
+  directory = mkdtempSync(join(tmpdir(), "tailrace-run-"));
+  process.env.TAILRACE_TEST_RUN = directory;
+  process.env.TAILRACE_TEST_OWNER = String(process.pid);
+}
+
+export async function teardown(): Promise<void> {
+  await stopSharedKafka(directory);
+  rmSync(directory, { recursive: true });
 }

@@ -1,0 +1,451 @@
+/**
+ * What every LogStore must do, run for each. A host says where the store lives; each test makes its own topics with random names, so that
+ * the tests of a file may share one store.
+ */
+import { randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import type { LogAppender, LogStore, LogTail, OutgoingRecord, StoredRecord, TopicSpec } from "../../core/contracts/log-store.js";
+import { TailraceError } from "../../core/errors.js";
+import { recordBytesMax } from "../../core/record-size.js";
+import { type Offset, offset, type Topic, topic } from "../../core/vocabulary/ids.js";
+
+export interface LogStoreHost {
+  /** A client of the same store each time; the test disposes it. */
+  open(): Promise<LogStore>;
+  /** Records and bytes that a tail holds in memory for a consumer that does not ask; null: it never holds any. */
+  held(tail: LogTail): { readonly records: number; readonly bytes: number } | null;
+  /** Appends `count` records, one by one, from another process; resolves when it has ended well. */
+  writeFromAnotherProcess(topic: Topic, count: number): Promise<void>;
+  /** Makes the oldest records go away, as retention or a trim would. */
+  forgetBelow(store: LogStore, topic: Topic, below: number): Promise<void>;
+}
+
+export const patience = (): AbortSignal => AbortSignal.timeout(45_000);
+export const randomTopic = (): Topic => topic(`t${randomBytes(6).toString("hex")}.rows`);
+export const spec = (name: Topic, more: Partial<TopicSpec> = {}): TopicSpec => ({ topic: name, partitions: 1, cleanup: "delete", ...more });
+export const record = (name: Topic, text: string, more: Partial<OutgoingRecord> = {}): OutgoingRecord => ({
+  topic: name,
+  partition: 0,
+  key: Buffer.from(`key ${text}`),
+  value: Buffer.from(text),
+  headers: [],
+  ...more,
+});
+export const numbered = (name: Topic, from: number, count: number): readonly OutgoingRecord[] =>
+  Array.from({ length: count }, (_, index) => record(name, String(from + index)));
+export const text = (stored: { readonly value: Uint8Array | null }): string => Buffer.from(stored.value ?? []).toString();
+export const at = (...numbers: readonly number[]): readonly Offset[] => numbers.map(offset);
+
+export async function scanAll(
+  store: LogStore,
+  name: Topic,
+  from = 0,
+  until = Number.MAX_SAFE_INTEGER,
+  partition = 0,
+): Promise<StoredRecord[]> {
+  const records: StoredRecord[] = [];
+  const range = { from: offset(from), until: offset(until) };
+  for await (const page of store.scan(name, partition, range, patience())) records.push(...page);
+  return records;
+}
+
+/** Takes pages until `count` records are there. */
+export async function take(tail: LogTail, count: number): Promise<StoredRecord[]> {
+  const records: StoredRecord[] = [];
+  const signal = patience();
+  while (records.length < count) records.push(...((await tail.next(1_000, signal)) ?? []));
+  return records;
+}
+
+/** Everything that comes until nothing more does. */
+export async function drain(tail: LogTail): Promise<StoredRecord[]> {
+  const records: StoredRecord[] = [];
+  for (;;) {
+    const page = await tail.next(600, patience());
+    if (page === null) return records;
+    records.push(...page);
+  }
+}
+
+export async function rejection(promise: Promise<unknown>): Promise<TailraceError> {
+  const thrown = await promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (!(thrown instanceof TailraceError)) expect.fail(`expected a TailraceError, got ${String(thrown)}`);
+  return thrown;
+}
+
+async function withTopic<T>(host: LogStoreHost, work: (store: LogStore, name: Topic, appender: LogAppender) => Promise<T>): Promise<T> {
+  const name = randomTopic();
+  await using store = await host.open();
+  await store.ensure([spec(name)], patience());
+  try {
+    await using appender = await store.appender(patience());
+    return await work(store, name, appender);
+  } finally {
+    await store.destroy([name], patience());
+  }
+}
+
+export function describeLogStore(host: LogStoreHost): void {
+  describe("topics", () => {
+    topicTests(host);
+  });
+  describe("append and scan", () => {
+    appendTests(host);
+    scanTests(host);
+  });
+  describe("tail", () => {
+    tailTests(host);
+    tailBoundsTests(host);
+    tailFlowTests(host);
+  });
+}
+
+function topicTests(host: LogStoreHost): void {
+  it("creates what is missing, again without harm, and says where it begins and ends", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append(numbered(name, 0, 3), patience());
+      await store.ensure([spec(name)], patience());
+      expect(await store.bounds([name], patience())).toEqual(new Map([[name, [{ first: 0, end: 3 }]]]));
+    }));
+
+  it("knows 30 topics at once, some of several partitions", async () => {
+    await using store = await host.open();
+    const names = Array.from({ length: 30 }, randomTopic);
+    await store.ensure(
+      names.map((name, index) => spec(name, { partitions: index % 3 === 0 ? 3 : 1 })),
+      patience(),
+    );
+    await using appender = await store.appender(patience());
+    const records = names.map((name, index) => record(name, `of ${index}`, { partition: index % 3 === 0 ? 2 : 0 }));
+    const written = await appender.append(records, patience());
+    expect(new Set(written.map(({ topic: of, partition, base }) => `${of} ${partition} ${base}`))).toEqual(
+      new Set(records.map(({ topic: of, partition }) => `${of} ${partition} 0`)),
+    );
+    const bounds = await store.bounds(names, patience());
+    expect(names.map((name) => bounds.get(name)?.map(({ end }) => end))).toEqual(
+      names.map((_, index) => (index % 3 === 0 ? [0, 0, 1] : [1])),
+    );
+    await using tail = await store.tail(new Map(names.map((name, index) => [name, index % 3 === 0 ? at(0, 0, 0) : at(0)])), patience());
+    expect(new Set((await take(tail, 30)).map(text))).toEqual(new Set(names.map((_, index) => `of ${index}`)));
+    await store.destroy(names, patience());
+  });
+
+  it("refuses a topic that exists with another cleanup policy or another number of partitions", () =>
+    withTopic(host, async (store, name) => {
+      const compacted = await rejection(store.ensure([spec(name, { cleanup: "compact" })], patience()));
+      expect([compacted.code, compacted.message]).toEqual(["log.topic-settings", expect.stringContaining("cleanup.policy")]);
+      expect(compacted.message).toContain(name);
+      expect((await rejection(store.ensure([spec(name, { partitions: 2 })], patience()))).code).toBe("log.topic-settings");
+    }));
+
+  it("names a topic that is missing", async () => {
+    await using store = await host.open();
+    const name = randomTopic();
+    for (const wanted of [store.bounds([name], patience()), scanAll(store, name), store.tail(new Map([[name, at(0)]]), patience())]) {
+      const error = await rejection(wanted);
+      expect([error.code, error.where.topic]).toEqual(["log.topic-missing", name]);
+    }
+  });
+
+  it("deletes topics with their records, also when they are not there", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append(numbered(name, 0, 5_000), patience());
+      await store.destroy([name, randomTopic()], patience());
+      expect((await rejection(store.bounds([name], patience()))).code).toBe("log.topic-missing");
+      await store.destroy([name], patience());
+      await store.ensure([spec(name)], patience());
+      expect(await scanAll(store, name)).toEqual([]);
+    }));
+}
+
+function appendTests(host: LogStoreHost): void {
+  it("gives back what was written, byte for byte, with its offset", () =>
+    withTopic(host, async (store, name, appender) => {
+      const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+      const records: readonly OutgoingRecord[] = [
+        { topic: name, partition: 0, key: bytes, value: bytes, headers: [] },
+        { topic: name, partition: 0, key: null, value: Buffer.alloc(0), headers: [] },
+        { topic: name, partition: 0, key: Buffer.alloc(0), value: null, headers: [] },
+        {
+          topic: name,
+          partition: 0,
+          key: null,
+          value: bytes,
+          headers: [
+            ["one", bytes],
+            ["two", Buffer.alloc(0)],
+          ],
+        },
+      ];
+      expect(await appender.append(records, patience())).toEqual([{ topic: name, partition: 0, base: 0 }]);
+      const plain = (stored: OutgoingRecord): unknown => ({
+        ...stored,
+        key: stored.key === null ? null : [...stored.key],
+        value: stored.value === null ? null : [...stored.value],
+        headers: stored.headers.map(([header, value]) => [header, [...value]]),
+      });
+      expect((await scanAll(store, name)).map(plain)).toEqual(
+        records.map((written, index) => plain({ ...written, offset: index } as OutgoingRecord)),
+      );
+    }));
+
+  it("returns the base offset of every partition of an append, in any mixture", async () => {
+    await using store = await host.open();
+    const [one, two] = [randomTopic(), randomTopic()];
+    await store.ensure([spec(one, { partitions: 2 }), spec(two)], patience());
+    await using appender = await store.appender(patience());
+    await appender.append([record(one, "a", { partition: 1 }), record(two, "b")], patience());
+    const written = await appender.append(
+      [record(two, "c"), record(one, "d", { partition: 1 }), record(one, "e"), record(one, "f", { partition: 1 })],
+      patience(),
+    );
+    expect(new Set(written)).toEqual(
+      new Set([
+        { topic: two, partition: 0, base: 1 },
+        { topic: one, partition: 1, base: 1 },
+        { topic: one, partition: 0, base: 0 },
+      ]),
+    );
+    expect((await scanAll(store, one, 0, 9, 1)).map(text)).toEqual(["a", "d", "f"]);
+    await store.destroy([one, two], patience());
+  });
+
+  it("takes a record of nearly 8 MiB, and refuses a larger one before it is sent", () =>
+    withTopic(host, async (store, name, appender) => {
+      const large = (bytes: number): OutgoingRecord => record(name, "", { key: null, value: Buffer.alloc(bytes, 7) });
+      const mib = 1024 * 1024;
+      await appender.append([record(name, "before"), large(Math.floor(7.9 * mib) - 1024)], patience());
+      await appender.append([large(recordBytesMax - 64)], patience());
+      const error = await rejection(appender.append([large(8 * mib)], patience()));
+      expect([error.code, error.verdict, error.where.topic]).toEqual(["log.record-too-large", "stop", name]);
+      const stored = await scanAll(store, name);
+      expect(stored.map(({ value }) => value?.length)).toEqual([6, Math.floor(7.9 * mib) - 1024, recordBytesMax - 64]);
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      expect((await take(tail, 3)).map(({ value }) => value?.length)).toEqual(stored.map(({ value }) => value?.length));
+    }));
+
+  it("has an appender die of any rejection, while a new one goes on", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append([record(name, "a")], patience());
+      expect((await rejection(appender.append([record(name, "b", { partition: 7 })], patience()))).verdict).not.toBe("undecided");
+      const dead = await rejection(appender.append([record(name, "c")], patience()));
+      expect([dead.code, dead.verdict]).toEqual(["log.append-failed", "retry"]);
+      await using next = await store.appender(patience());
+      expect(await next.append([record(name, "d")], patience())).toEqual([{ topic: name, partition: 0, base: 1 }]);
+      expect((await scanAll(store, name)).map(text)).toEqual(["a", "d"]);
+    }));
+
+  it("refuses a second append while one is in flight", () =>
+    withTopic(host, async (_store, name, appender) => {
+      const first = appender.append([record(name, "a")], patience());
+      expect((await rejection(appender.append([record(name, "b")], patience()))).code).toBe("log.append-failed");
+      await first.catch(() => null);
+    }));
+
+  it("gives up an append when told to, as an abort and not as an error", () =>
+    withTopic(host, async (_store, name, appender) => {
+      const giveUp = new AbortController();
+      giveUp.abort();
+      await expect(appender.append([record(name, "a")], giveUp.signal)).rejects.toMatchObject({ name: "AbortError" });
+      expect((await rejection(appender.append([record(name, "b")], patience()))).code).toBe("log.append-failed");
+    }));
+}
+
+function scanTests(host: LogStoreHost): void {
+  it("scans exactly the range asked for, whatever the pages are", () =>
+    withTopic(host, async (store, name, appender) => {
+      for (let from = 0; from < 6_000; from += 2_000) await appender.append(numbered(name, from, 2_000), patience());
+      for (const [from, until] of [
+        [0, 6_000],
+        [1_999, 2_001],
+        [17, 5_003],
+        [5_999, 9_000],
+        [6_000, 9_000],
+        [9_000, 9_001],
+        [40, 40],
+      ] as const) {
+        const expected = Array.from({ length: Math.max(0, Math.min(until, 6_000) - from) }, (_, index) => from + index);
+        const scanned = await scanAll(store, name, from, until);
+        expect(scanned.map((stored) => stored.offset)).toEqual(expected);
+        expect(scanned.map(text)).toEqual(expected.map(String));
+      }
+    }));
+
+  it("begins a scan at the first record that is left", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append(numbered(name, 0, 50), patience());
+      await host.forgetBelow(store, name, 20);
+      expect((await store.bounds([name], patience())).get(name)).toEqual([{ first: 20, end: 50 }]);
+      expect((await scanAll(store, name, 5, 23)).map(text)).toEqual(["20", "21", "22"]);
+      await using next = await store.appender(patience());
+      expect(await next.append(numbered(name, 50, 1), patience())).toEqual([{ topic: name, partition: 0, base: 50 }]);
+    }));
+
+  it("can be left half-way", () =>
+    withTopic(host, async (store, name, appender) => {
+      for (let from = 0; from < 4_000; from += 1_000)
+        await appender.append(
+          numbered(name, from, 1_000).map((each) => ({ ...each, value: Buffer.alloc(600) })),
+          patience(),
+        );
+      for await (const page of store.scan(name, 0, { from: offset(0), until: offset(4_000) }, patience())) {
+        expect(page[0]?.offset).toBe(0);
+        break;
+      }
+      expect(await scanAll(store, name, 3_998)).toHaveLength(2);
+    }));
+}
+
+function tailTests(host: LogStoreHost): void {
+  it("follows a partition in order, across what was there and what comes", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append(numbered(name, 0, 100), patience());
+      await using tail = await store.tail(new Map([[name, at(40)]]), patience());
+      expect((await take(tail, 60)).map(text)).toEqual(numbered(name, 40, 60).map(text));
+      for (let next = 100; next < 120; next++) {
+        await appender.append(numbered(name, next, 1), patience());
+        expect((await take(tail, 1)).map((stored) => [text(stored), stored.offset])).toEqual([[String(next), next]]);
+      }
+    }));
+
+  it("says null when the wait is over, and stops at once when told to", () =>
+    withTopic(host, async (store, name) => {
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      expect(await tail.next(30, patience())).toBeNull();
+      const stop = new AbortController();
+      const waiting = tail.next(40_000, stop.signal);
+      stop.abort();
+      await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
+      expect(await tail.next(0, patience())).toBeNull();
+    }));
+
+  it("sees what another process writes, in its order", () =>
+    withTopic(host, async (store, name) => {
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      const [seen] = await Promise.all([take(tail, 400), host.writeFromAnotherProcess(name, 400)]);
+      expect(seen.map(text)).toEqual(numbered(name, 0, 400).map(text));
+      expect(seen.map((stored) => stored.offset)).toEqual(seen.map((_, index) => index));
+    }));
+
+  it("keeps two tails apart", () =>
+    withTopic(host, async (store, name, appender) => {
+      await using one = await store.tail(new Map([[name, at(0)]]), patience());
+      await using two = await store.tail(new Map([[name, at(2)]]), patience());
+      await appender.append(numbered(name, 0, 4), patience());
+      expect((await take(one, 4)).map(text)).toEqual(["0", "1", "2", "3"]);
+      expect((await take(two, 2)).map(text)).toEqual(["2", "3"]);
+    }));
+}
+
+function tailBoundsTests(host: LogStoreHost): void {
+  it("waits at an offset above the end until the partition has grown to it", () =>
+    withTopic(host, async (store, name, appender) => {
+      await using tail = await store.tail(new Map([[name, at(10)]]), patience());
+      await appender.append(numbered(name, 0, 9), patience());
+      expect(await tail.next(500, patience())).toBeNull();
+      await appender.append(numbered(name, 9, 3), patience());
+      expect((await take(tail, 2)).map((stored) => [text(stored), stored.offset])).toEqual([
+        ["10", 10],
+        ["11", 11],
+      ]);
+      await tail.seek(name, 0, offset(14));
+      await appender.append(numbered(name, 12, 2), patience());
+      expect(await tail.next(500, patience())).toBeNull();
+      await appender.append(numbered(name, 14, 1), patience());
+      expect((await take(tail, 1)).map(text)).toEqual(["14"]);
+    }));
+
+  it("refuses to begin, or to seek, below the first record that is left", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append(numbered(name, 0, 50), patience());
+      await host.forgetBelow(store, name, 20);
+      const error = await rejection(store.tail(new Map([[name, at(19)]]), patience()));
+      expect([error.code, error.where.topic, error.where.first]).toEqual(["log.gap", name, 20]);
+      await using tail = await store.tail(new Map([[name, at(20)]]), patience());
+      expect((await take(tail, 30)).map(text)).toEqual(numbered(name, 20, 30).map(text));
+      expect((await rejection(tail.seek(name, 0, offset(3)))).code).toBe("log.gap");
+    }));
+
+  it("stops with a gap, and never jumps, when what it would read next is deleted", () =>
+    withTopic(host, async (store, name, appender) => {
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      tail.pause(name, 0);
+      // A fetch that was on its way before the pause has come back empty by then.
+      expect(await tail.next(600, patience())).toBeNull();
+      await appender.append(numbered(name, 0, 50), patience());
+      await host.forgetBelow(store, name, 20);
+      tail.resume(name, 0);
+      expect((await rejection(take(tail, 1))).code).toBe("log.gap");
+    }));
+
+  it("says so when its topic is deleted", () =>
+    withTopic(host, async (store, name, appender) => {
+      const other = randomTopic();
+      await store.ensure([spec(other)], patience());
+      await using tail = await store.tail(
+        new Map([
+          [name, at(0)],
+          [other, at(0)],
+        ]),
+        patience(),
+      );
+      await appender.append([record(name, "a")], patience());
+      expect((await take(tail, 1)).map(text)).toEqual(["a"]);
+      await store.destroy([name], patience());
+      const error = await rejection(take(tail, 1));
+      expect([error.code, error.where.topic]).toEqual(["log.topic-missing", name]);
+      await store.destroy([other], patience());
+    }));
+}
+
+function tailFlowTests(host: LogStoreHost): void {
+  it("seeks back and forth, throwing away what it had fetched", () =>
+    withTopic(host, async (store, name, appender) => {
+      await appender.append(numbered(name, 0, 300), patience());
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      for (const to of [250, 3, 299, 0, 120]) {
+        await tail.seek(name, 0, offset(to));
+        expect((await take(tail, 300 - to)).map(text)).toEqual(numbered(name, to, 300 - to).map(text));
+      }
+    }));
+
+  it("gives nothing of a paused partition, everything of the others, and goes on where it was", async () => {
+    await using store = await host.open();
+    const name = randomTopic();
+    await store.ensure([spec(name, { partitions: 2 })], patience());
+    await using appender = await store.appender(patience());
+    await using tail = await store.tail(new Map([[name, at(0, 0)]]), patience());
+    const both = (number: number): readonly OutgoingRecord[] => [record(name, `l${number}`), record(name, `r${number}`, { partition: 1 })];
+    await appender.append(both(0), patience());
+    expect(new Set((await take(tail, 2)).map(text))).toEqual(new Set(["l0", "r0"]));
+    tail.pause(name, 0);
+    for (let number = 1; number <= 20; number++) await appender.append(both(number), patience());
+    expect((await drain(tail)).map(text)).toEqual(Array.from({ length: 20 }, (_, index) => `r${index + 1}`));
+    tail.resume(name, 0);
+    expect((await take(tail, 20)).map(text)).toEqual(Array.from({ length: 20 }, (_, index) => `l${index + 1}`));
+    await store.destroy([name], patience());
+  });
+
+  it("holds a bounded number of records and bytes for a consumer that does not ask", () =>
+    withTopic(host, async (store, name, appender) => {
+      const value = Buffer.alloc(1_000, 1);
+      const count = 30_000;
+      for (let from = 0; from < count; from += 600)
+        await appender.append(
+          numbered(name, from, 600).map((each) => ({ ...each, value })),
+          patience(),
+        );
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      let taken = (await take(tail, 1)).length;
+      while (taken < count) {
+        const held = host.held(tail) ?? { records: 0, bytes: 0 };
+        expect(held.bytes).toBeLessThan(10 * 1024 * 1024);
+        expect(held.records).toBeLessThan(10_000);
+        taken += (await take(tail, 1)).length;
+      }
+      expect(taken).toBe(count);
+    }));
+}
