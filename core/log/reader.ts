@@ -73,6 +73,8 @@ export class CutLogReader implements LogReader, WindowSource {
   #lastCuts: StoredRecord | null = null;
   #undecided: { position: Position; sinceMs: number } | null = null;
   #idle = false;
+  /** The last read brought nothing: what is missing is not on its way (a writer stores a cut behind its rows). */
+  #stalled = false;
   #verifiedMs = 0;
 
   constructor(options: LogReaderOptions) {
@@ -173,7 +175,7 @@ export class CutLogReader implements LogReader, WindowSource {
   }
 
   async more(cut: PendingCut, needs: (lane: Lane) => boolean, signal: AbortSignal): Promise<void> {
-    this.#wait(cut, isExhausted(cut, this.base, this.#lanes));
+    this.#wait(cut, this.#stalled || isExhausted(cut, this.base, this.#lanes));
     await this.#pump(needs, signal);
   }
 
@@ -182,6 +184,7 @@ export class CutLogReader implements LogReader, WindowSource {
     const waitMs = this.#undecided === null ? 1_000 : 200;
     const records = await this.#openTail().next(waitMs, signal);
     this.#idle = records === null && needs === null;
+    this.#stalled = records === null;
     if (records === null || this.#undecided !== null) await this.#verify(signal);
     const first = records?.[0];
     if (records === null || first === undefined) return;
