@@ -11,6 +11,7 @@ import type { StorageClass, TableDescription } from "../vocabulary/table.js";
 import type { Key, Row } from "../vocabulary/value.js";
 import type { ErrorCode } from "../error-catalogue.js";
 import type { BatchPart, Phases } from "./change.js";
+import type { Conversion } from "./plan.js";
 
 /** One or more whole source transactions, in parts small enough to hold (at most ~1,000 changes or ~1 MiB a part). */
 export interface Batch {
@@ -130,8 +131,12 @@ export interface ColumnProfile {
   /** Of the INTEGER values; null when there is none. */
   readonly integerMin: bigint | null;
   readonly integerMax: bigint | null;
-  /** Of the TEXT values, by characters and by form; all zero when there is none. */
+  /** TEXT values with a NUL character. */
   readonly textWithNul: number;
+  /** Length of the longest TEXT or BLOB value, in bytes. */
+  readonly bytesMax: number;
+  /** For each type that the declaration suggests, most wanted first: how many values core/mapping would refuse. */
+  readonly fits: readonly { readonly type: string; readonly conversion: Conversion; readonly refused: number }[];
 }
 
 /** How another process asks the one relay for something: rows of `_cdc_log`. Legal while no source process runs. Durable on return. */
