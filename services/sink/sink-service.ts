@@ -22,7 +22,7 @@ export interface SinkServiceOptions {
   readonly metrics: Metrics;
   readonly store: LogStore;
   readonly publisher: AppliedPublisher;
-  readonly openTarget: () => Promise<Target>;
+  readonly openTarget: (signal: AbortSignal) => Promise<Target>;
   readonly openReader: (plan: TargetPlan) => LogReader;
 }
 
@@ -101,7 +101,7 @@ export class SinkService implements Service, AsyncDisposable {
 
   async #session(alive: () => void, signal: AbortSignal): Promise<void> {
     const { group, openTarget, openReader } = this.#options;
-    await using target = await openTarget();
+    await using target = await openTarget(signal);
     const plan = await target.plan(signal);
     if (plan === null)
       throw new TailraceError("plan.missing", {

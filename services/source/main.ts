@@ -1,0 +1,46 @@
+/** Wires the source service: which connector stands behind which contract. */
+import { randomUUID } from "node:crypto";
+import type { Logger } from "pino";
+import { openLog } from "../../connectors/open-log.js";
+import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
+import type { Clock } from "../../core/clock.js";
+import { LogAppliedFollower } from "../../core/log/applied-board.js";
+import { CutLogWriter } from "../../core/log/writer.js";
+import type { Metrics } from "../../core/metrics.js";
+import type { Settings } from "../../core/settings.js";
+import { countedTopics } from "../../core/topics.js";
+import { type TableId, theGroup, writerId } from "../../core/vocabulary/ids.js";
+import { createDecoder } from "../../schemas/decoder.js";
+import { createEncoder } from "../../schemas/encoder.js";
+import { openRegistry } from "../../schemas/registry/open-registry.js";
+import { SourceService } from "./source-service.js";
+
+export interface ServiceHost {
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** `tables`: what is captured (the installed capture objects say). Opens the log's client; the source file is opened by `run`. */
+export async function openSourceService(settings: Settings, tables: readonly TableId[], host: ServiceHost): Promise<SourceService> {
+  const { prefix, pipeline } = settings;
+  const { clock, log, metrics } = host;
+  const store = await openLog(settings.log, `${prefix}-source`, clock);
+  const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
+  const follower = new LogAppliedFollower(store, clock, prefix);
+  const writer = new CutLogWriter({
+    store,
+    decoder: createDecoder({ registry }),
+    clock,
+    prefix,
+    pipeline,
+    writer: writerId(randomUUID()),
+    topics: countedTopics(prefix, tables),
+    applied: (signal) => follower.latest(signal),
+    newLogId: randomUUID,
+  });
+  const encoder = createEncoder({ prefix, registry, clock });
+  const openSource = () =>
+    openSqliteSource({ path: settings.source.path, pipeline, group: theGroup, lockDirectory: settings.stateDirectory, clock });
+  return new SourceService({ pipeline, prefix, clock, log, metrics, store, writer, encoder, follower, openSource });
+}
