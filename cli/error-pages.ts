@@ -16,7 +16,7 @@ export function errorsPage(): string {
   return [
     "# Errors",
     "",
-    "<!-- Made by `npm run docs` from core/error-catalogue.ts. Do not edit. -->",
+    "<!-- Made by `node dist/cli/generated-files.js` from core/error-catalogue.ts. Do not edit. -->",
     "",
     "Every error says what is wrong, where, and what to do next, and ends in one of these codes. `tailrace explain CODE` prints the same on the spot.",
     "",

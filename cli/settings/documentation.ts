@@ -15,7 +15,7 @@ export function configurationPage(): string {
   return [
     "# Settings",
     "",
-    "<!-- Made by `npm run docs` from cli/settings/declaration.ts. Do not edit. -->",
+    "<!-- Made by `node dist/cli/generated-files.js` from cli/settings/declaration.ts. Do not edit. -->",
     "",
     "One file, `tailrace.yaml`, describes one pipeline. `tailrace init --source FILE` writes a commented one; `-c FILE` names another.",
     "",

@@ -1,0 +1,166 @@
+/**
+ * One pipeline as its operator sees it, made of what the services and the two databases say. Pure. Never an invented number: what is not
+ * known is null, with the reason beside it.
+ */
+import type { Known, RereadProgress } from "../../core/contracts/source.js";
+import type { ServiceState, ServiceStatus } from "../../core/status.js";
+import { unreachable } from "../../core/vocabulary/unreachable.js";
+
+/** What somebody said, or why nobody did. */
+export type Heard<T> = { readonly kind: "heard"; readonly value: T } | { readonly kind: "silent"; readonly why: string };
+
+export interface Observed {
+  readonly pipeline: string;
+  readonly source: Heard<ServiceStatus>;
+  readonly sink: Heard<ServiceStatus>;
+  /** Read from the target itself. */
+  readonly target: Heard<TargetFacts>;
+}
+export interface TargetFacts {
+  readonly applied: string | null;
+  readonly phase: string | null;
+  readonly paused: boolean;
+  readonly tables: readonly TableFacts[];
+}
+export interface TableFacts {
+  readonly table: string;
+  readonly target: string;
+  readonly taken: number;
+  readonly applied: number;
+}
+
+export type PipelineState = "running" | "snapshot" | "paused" | "degraded" | "stopped" | "down";
+export interface PipelineView {
+  readonly pipeline: string;
+  readonly state: PipelineState;
+  readonly phase: string | null;
+  readonly services: readonly ServiceView[];
+  readonly positions: { readonly head: string | null; readonly log: string | null; readonly applied: string | null };
+  readonly behind: { readonly changes: number | null; readonly ms: number | null; readonly why: string | null };
+  readonly tables: readonly TableView[];
+  /** Sentences. */
+  readonly needsPerson: readonly string[];
+  readonly next: readonly string[];
+}
+export interface ServiceView {
+  readonly service: "source" | "sink";
+  readonly state: ServiceState | "unreachable";
+  readonly why: string | null;
+  readonly code: string | null;
+  readonly attempt: ServiceStatus["attempt"];
+  readonly sinceMs: number | null;
+}
+export interface TableView {
+  readonly table: string;
+  readonly target: string | null;
+  readonly phase: "waiting" | "snapshot" | "streaming" | null;
+  readonly rowsRead: number | null;
+  readonly rowsEstimated: number | null;
+  /** Records that count, since the pipeline began. */
+  readonly taken: number | null;
+  readonly applied: number | null;
+}
+
+export function viewOf(observed: Observed): PipelineView {
+  const services = [serviceView("source", observed.source), serviceView("sink", observed.sink)];
+  const phase = phaseOf(observed);
+  const details = detailsOf(observed.source);
+  const needsPerson = services
+    .filter(({ state }) => state === "stopped")
+    .map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`);
+  const state = stateOf(services, phase, observed);
+  return {
+    pipeline: observed.pipeline,
+    state,
+    phase,
+    services,
+    positions: {
+      head: textOf(details["head"]),
+      log: observed.source.kind === "heard" ? observed.source.value.position : null,
+      applied: observed.target.kind === "heard" ? observed.target.value.applied : positionOf(observed.sink),
+    },
+    behind: behindOf(observed.source, details["behind"]),
+    tables: tablesOf(observed, progressOf(details["reread"])),
+    needsPerson,
+    next: nextOf(state, services),
+  };
+}
+
+const positionOf = (heard: Heard<ServiceStatus>): string | null => (heard.kind === "heard" ? heard.value.position : null);
+const detailsOf = (heard: Heard<ServiceStatus>): Readonly<Record<string, unknown>> => (heard.kind === "heard" ? heard.value.details : {});
+const textOf = (value: unknown): string | null => (typeof value === "string" ? value : null);
+
+function serviceView(service: "source" | "sink", heard: Heard<ServiceStatus>): ServiceView {
+  if (heard.kind === "silent") return { service, state: "unreachable", why: heard.why, code: null, attempt: null, sinceMs: null };
+  const { state, why, code, attempt, sinceMs } = heard.value;
+  return { service, state, why, code, attempt, sinceMs };
+}
+
+function phaseOf({ target, sink, source }: Observed): string | null {
+  if (target.kind === "heard" && target.value.phase !== null) return target.value.phase;
+  return textOf(detailsOf(sink)["phase"]) ?? textOf(detailsOf(source)["phase"]);
+}
+
+function stateOf(services: readonly ServiceView[], phase: string | null, { target }: Observed): PipelineState {
+  if (services.some(({ state }) => state === "stopped")) return "stopped";
+  if (services.every(({ state }) => state === "unreachable" || state === "ended")) return "down";
+  if (services.some(({ state }) => state === "paused") || (target.kind === "heard" && target.value.paused)) return "paused";
+  if (services.some(({ state }) => state !== "running")) return "degraded";
+  return phase === "streaming" ? "running" : "snapshot";
+}
+
+function behindOf(source: Heard<ServiceStatus>, behind: unknown): PipelineView["behind"] {
+  if (source.kind === "silent") return { changes: null, ms: null, why: `the source service does not answer (${source.why})` };
+  if (typeof behind !== "object" || behind === null) return { changes: null, ms: null, why: "the source is not open yet" };
+  const { changes, ms } = behind as { readonly changes?: Known<number>; readonly ms?: Known<number> };
+  const unknown = [changes, ms].find((known) => known?.kind === "unknown");
+  return { changes: valueOf(changes), ms: valueOf(ms), why: unknown?.kind === "unknown" ? unknown.why : null };
+}
+
+const valueOf = (known: Known<number> | undefined): number | null => (known?.kind === "known" ? known.value : null);
+
+function progressOf(reread: unknown): readonly RereadProgress[] {
+  return Array.isArray(reread) ? (reread as readonly RereadProgress[]) : [];
+}
+
+function tablesOf({ target }: Observed, progress: readonly RereadProgress[]): readonly TableView[] {
+  const facts = target.kind === "heard" ? target.value.tables : [];
+  const names = [...new Set([...facts.map(({ table }) => table), ...progress.map(({ table }) => String(table))])];
+  return names.map((table) => {
+    const fact = facts.find((one) => one.table === table);
+    const read = progress.find((one) => one.table === table);
+    return {
+      table,
+      target: fact?.target ?? null,
+      phase:
+        read === undefined
+          ? fact === undefined
+            ? null
+            : "streaming"
+          : ({ waiting: "waiting", reading: "snapshot", done: "streaming" } as const)[read.state],
+      rowsRead: read?.rowsRead ?? null,
+      rowsEstimated: read === undefined ? null : valueOf(read.rowsEstimated),
+      taken: fact?.taken ?? null,
+      applied: fact?.applied ?? null,
+    };
+  });
+}
+
+function nextOf(state: PipelineState, services: readonly ServiceView[]): readonly string[] {
+  const codes = services.flatMap(({ code }) => (code === null ? [] : [`tailrace explain ${code}`]));
+  switch (state) {
+    case "down":
+      return ["tailrace run"];
+    case "paused":
+      return ["tailrace resume"];
+    case "snapshot":
+      return [...codes, "tailrace wait caught-up"];
+    case "stopped":
+    case "degraded":
+      return [...new Set(codes), "tailrace doctor"];
+    case "running":
+      return [];
+    default:
+      return unreachable(state);
+  }
+}
