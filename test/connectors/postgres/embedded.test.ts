@@ -1,0 +1,77 @@
+import { existsSync, readdirSync } from "node:fs";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { removeEmbeddedPostgres, startEmbeddedPostgres } from "../../../connectors/postgres/embedded.js";
+import { isAlive } from "../../../connectors/postgres/embedded-process.js";
+
+describe("embedded PostgreSQL", () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = join(await mkdtemp(join(tmpdir(), "tailrace-embedded-")), "pg");
+  });
+  afterEach(async () => {
+    await removeEmbeddedPostgres(directory);
+    await rm(join(directory, ".."), { recursive: true, force: true });
+  });
+
+  it("is shared by its users, stopped by the last one out, and keeps its data", async () => {
+    const [first, second] = await Promise.all([startEmbeddedPostgres({ directory }), startEmbeddedPostgres({ directory })]);
+    expect(second.pid).toBe(first.pid);
+    await query(first.url.reveal(), "CREATE TABLE kept (n bigint)");
+    await first.stop();
+    await first.stop();
+    expect(await query(second.url.reveal(), "SHOW wal_level")).toEqual([{ wal_level: "logical" }]);
+    await second.stop();
+    expect(isAlive(`${first.pid}:`)).toBe(false);
+
+    const again = await startEmbeddedPostgres({ directory });
+    expect(await query(again.url.reveal(), "SELECT count(*)::int AS n FROM kept")).toEqual([{ n: 0 }]);
+    expect(await removeEmbeddedPostgres(directory)).toBe(false);
+    await again.stop();
+    expect(await removeEmbeddedPostgres(directory)).toBe(true);
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  it("asks for a password that only its owner can read", async () => {
+    await using server = await startEmbeddedPostgres({ directory });
+    const url = new URL(server.url.reveal());
+    expect((await stat(join(directory, "password"))).mode & 0o777).toBe(0o600);
+    url.password = "wrong";
+    await expect(query(url.href, "SELECT 1")).rejects.toThrow(/password authentication failed/);
+    expect(String(server.url)).toBe("***");
+  });
+
+  it("forgets a user and a lock holder that were killed", async () => {
+    const { spawnSync } = await import("node:child_process");
+    const { mkdirSync, writeFileSync } = await import("node:fs");
+    const dead = spawnSync("true").pid;
+    mkdirSync(join(directory, "users"), { recursive: true });
+    writeFileSync(join(directory, "users", "dead"), `${dead}:1`);
+    writeFileSync(join(directory, "lock"), `${dead}:1`);
+    const server = await startEmbeddedPostgres({ directory });
+    await server.stop();
+    expect(isAlive(`${server.pid}:`)).toBe(false);
+    expect(readdirSync(join(directory, "users"))).toEqual([]);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("started by root below a directory that nobody can reach, puts the data where it can", async () => {
+    const { chmodSync, readFileSync } = await import("node:fs");
+    chmodSync(join(directory, ".."), 0o700);
+    await using server = await startEmbeddedPostgres({ directory });
+    expect(await query(server.url.reveal(), "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    expect(readFileSync(join(directory, "location"), "utf8")).toMatch(/^\/var\/lib\/tailrace\/[0-9a-f]{16}\n$/);
+  });
+});
+
+async function query(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows as unknown[];
+  } finally {
+    await client.end();
+  }
+}
