@@ -1,0 +1,178 @@
+/**
+ * The triggers of one table. They run inside the application's own SQLite, in its own statements: only syntax of SQLite 3.8, no function
+ * that a version may lack, nothing that can fail a write except the fence.
+ *
+ * i u d     AFTER: log the row (and the key it had). `logsCurrentRow`: read it back, since others may have changed it in between; then an
+ *           update that moved the key also leaves a hint about the old one, for the row may be gone when it is read back
+ * bi bu br  BEFORE: hints about rows that REPLACE may push out through anything but the key
+ * fi fu fd  BEFORE: the write fence
+ *
+ * What a BEFORE trigger sees is not always what is stored: REPLACE puts a NOT NULL column's default in the place of NULL.
+ */
+import type { TableDescription } from "../../core/vocabulary/table.js";
+import { quoteName, quoteText } from "./quote.js";
+import type { TableFacts, UniqueTerm } from "./table-facts.js";
+
+export interface Trigger {
+  readonly name: string;
+  readonly sql: string;
+}
+
+export function captureTriggers(number: number, facts: TableFacts, description: TableDescription): readonly Trigger[] {
+  const it = new TriggerWriter(number, facts, description);
+  return [...it.captures(), ...it.hints(), ...it.fences()];
+}
+
+const now = "julianday('now')";
+
+class TriggerWriter {
+  readonly #table: string;
+  readonly #columns: readonly string[];
+  readonly #key: readonly string[];
+  readonly #unlessApplying: string;
+
+  constructor(
+    private readonly number: number,
+    private readonly facts: TableFacts,
+    private readonly description: TableDescription,
+  ) {
+    this.#table = quoteName(facts.name);
+    this.#columns = description.columns.map((c) => c.name);
+    this.#key = description.key.map((i) => this.#columns[i] ?? "");
+    this.#unlessApplying = `WHEN (SELECT applying FROM _cdc_state WHERE id = ${description.group}) IS NOT 1`;
+  }
+
+  captures(): readonly Trigger[] {
+    const values = this.#columns.map((_, i) => `v${i}`);
+    const oldKey = this.#of("old", this.#key);
+    const inserted = this.#row("I", values, "new", this.#columns);
+    const updated = this.#row("U", [...values, ...this.#keyColumns()], "new", this.#columns, oldKey);
+    const moved = this.#log(this.#keyColumns(), `SELECT ${this.number}, 'R', ${now}, ${oldKey} WHERE NOT (${this.#same("old", "new")})`);
+    const deleted = this.#log(values, `VALUES (${this.number}, 'D', ${now}, ${this.#of("old", this.#columns)})`);
+    return [
+      this.#trigger("i", "AFTER INSERT", this.#unlessApplying, [inserted]),
+      this.#trigger("u", "AFTER UPDATE", this.#unlessApplying, this.facts.logsCurrentRow ? [moved, updated] : [updated]),
+      this.#trigger("d", "AFTER DELETE", this.#unlessApplying, [deleted]),
+    ];
+  }
+
+  hints(): readonly Trigger[] {
+    const collisions = [...this.#otherUniques().map((terms) => this.#collision(terms)), ...this.#sameKeyOtherClass()];
+    const rowid = this.facts.rowid === null ? null : `z.${this.facts.rowid} = new.${this.facts.rowid}`;
+    const onInsert = rowid === null ? collisions : [...collisions, rowid];
+    const triggers: Trigger[] = [];
+    if (onInsert.length > 0) {
+      triggers.push(this.#trigger("bi", "BEFORE INSERT", this.#unlessApplying, [this.#hint(onInsert.join(" OR "))]));
+    }
+    const notItself = `NOT (${this.#same("z", "old")})`;
+    if (collisions.length > 0) {
+      const where = `(${collisions.join(" OR ")}) AND ${notItself}`;
+      triggers.push(this.#trigger("bu", `BEFORE UPDATE${this.#ofColumns()}`, this.#unlessApplying, [this.#hint(where)]));
+    }
+    if (rowid !== null) {
+      const moves = `${this.#unlessApplying} AND NOT (new.${this.facts.rowid} IS old.${this.facts.rowid})`;
+      triggers.push(this.#trigger("br", "BEFORE UPDATE", moves, [this.#hint(`${rowid} AND ${notItself}`)]));
+    }
+    return triggers;
+  }
+
+  fences(): readonly Trigger[] {
+    const when = `WHEN (SELECT CASE WHEN fence_kept THEN 1 WHEN fence_until IS NULL THEN 0 ELSE fence_until > ${now} END FROM _cdc_state WHERE id = ${this.description.group})`;
+    const body = `SELECT RAISE(ABORT, ${quoteText("tailrace: writes are fenced off while the database is being switched over")})`;
+    return [
+      this.#trigger("fi", "BEFORE INSERT", when, [body]),
+      this.#trigger("fu", "BEFORE UPDATE", when, [body]),
+      this.#trigger("fd", "BEFORE DELETE", when, [body]),
+    ];
+  }
+
+  #trigger(kind: string, event: string, when: string, body: readonly string[]): Trigger {
+    const name = `_cdc_${this.number}_${kind}`;
+    return { name, sql: `CREATE TRIGGER ${name} ${event} ON ${this.#table} ${when} BEGIN ${body.map((s) => `${s};`).join(" ")} END` };
+  }
+
+  #log(columns: readonly string[], values: string): string {
+    return `INSERT INTO _cdc_log (t, op, ts, ${columns.join(", ")}) ${values}`;
+  }
+
+  /** One log row with the table's row as `side` has it, or as it is now. */
+  #row(op: string, into: readonly string[], side: string, columns: readonly string[], more = ""): string {
+    const tail = more === "" ? "" : `, ${more}`;
+    const head = `${this.number}, '${op}', ${now}`;
+    if (!this.facts.logsCurrentRow) return this.#log(into, `VALUES (${head}, ${this.#of(side, columns)}${tail})`);
+    const here = this.#key.map((c) => `z.${quoteName(c)} = new.${quoteName(c)}`).join(" AND ");
+    return this.#log(into, `SELECT ${head}, ${this.#of("z", columns)}${tail} FROM ${this.#table} z WHERE ${here}`);
+  }
+
+  #hint(where: string): string {
+    return this.#log(
+      this.#keyColumns(),
+      `SELECT ${this.number}, 'R', ${now}, ${this.#of("z", this.#key)} FROM ${this.#table} z WHERE ${where}`,
+    );
+  }
+
+  #of(side: string, columns: readonly string[]): string {
+    return columns.map((c) => `${side}.${quoteName(c)}`).join(", ");
+  }
+
+  #keyColumns(): readonly string[] {
+    return this.#key.map((_, i) => `k${i}`);
+  }
+
+  #same(a: string, b: string): string {
+    return this.#key.map((c) => `${a}.${quoteName(c)} IS ${b}.${quoteName(c)}`).join(" AND ");
+  }
+
+  #otherUniques(): readonly (readonly UniqueTerm[])[] {
+    const key = this.#key.toSorted().join("\u0000");
+    const isKey = (terms: readonly UniqueTerm[]): boolean =>
+      terms.every((t) => t.column !== null && t.collation === "BINARY") &&
+      terms
+        .map((t) => t.column ?? "")
+        .toSorted()
+        .join("\u0000") === key;
+    return this.facts.uniques.filter((terms) => !isKey(terms));
+  }
+
+  /** WHERE of a partial index is left out on purpose: a hint too many does no harm. */
+  #collision(terms: readonly UniqueTerm[]): string {
+    const each = terms.map((term) => {
+      if (term.column !== null) return `z.${quoteName(term.column)} = ${this.#stored(term.column)} COLLATE ${quoteName(term.collation)}`;
+      const row = this.facts.columns.map((c) => `${this.#stored(c.name)} AS ${quoteName(c.name)}`).join(", ");
+      return `(${term.expression}) = (SELECT ${term.expression} FROM (SELECT ${row})) COLLATE ${quoteName(term.collation)}`;
+    });
+    return `(${each.join(" AND ")})`;
+  }
+
+  /** Column of the new row as it will be stored. */
+  #stored(column: string): string {
+    const facts = this.facts.columns.find((c) => c.name === column);
+    const value = `new.${quoteName(column)}`;
+    if (facts === undefined || !facts.notNull || facts.defaultText === null) return value;
+    return `CASE WHEN ${value} IS NULL THEN (${facts.defaultText}) ELSE ${value} END`;
+  }
+
+  /** 1 and 1.0 are one key to SQLite and two to us; only a column without affinity keeps them apart. */
+  #sameKeyOtherClass(): readonly string[] {
+    const loose = this.#key.filter((name) => {
+      const type = this.facts.columns.find((c) => c.name === name)?.type ?? "";
+      return type === "" || /^any$|blob/i.test(type);
+    });
+    if (loose.length === 0) return [];
+    const equal = this.#key.map((c) => `z.${quoteName(c)} = new.${quoteName(c)}`).join(" AND ");
+    const differs = loose.map((c) => `typeof(z.${quoteName(c)}) <> typeof(new.${quoteName(c)})`).join(" OR ");
+    return [`(${equal} AND (${differs}))`];
+  }
+
+  /** An update of other columns cannot collide; but a generated column or an expression changes without being named. */
+  #ofColumns(): string {
+    const named = new Set(this.#sameKeyOtherClass().length > 0 ? this.#key : []);
+    for (const terms of this.#otherUniques()) {
+      for (const { column } of terms) {
+        if (column === null || this.facts.columns.find((c) => c.name === column)?.generated !== false) return "";
+        named.add(column);
+      }
+    }
+    return ` OF ${[...named].map(quoteName).join(", ")}`;
+  }
+}
