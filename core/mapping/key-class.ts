@@ -89,7 +89,10 @@ export function keepsOrder(group: ClassGroup, type: PostgresType): boolean {
   }
 }
 
-export const keyGroup = (column: ColumnDescription, type: PostgresType): ClassGroup => onlyGroup(column.classes) ?? naturalGroup(type);
+/** The group that this key column's values must be of. Only bytea and uuid leave a choice; there the classes seen so far decide. */
+export function keyGroup(column: ColumnDescription, type: PostgresType): ClassGroup {
+  return onlyGroup(column.classes.filter((storage) => keepsOrder(groupOfClass(storage), type))) ?? naturalGroup(type);
+}
 
 const otherClass = refused(
   "value.type",

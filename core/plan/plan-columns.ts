@@ -214,7 +214,7 @@ const remedy = (code: "value.nul" | "value.encoding" | "value.type"): string =>
     : "Map the column to `bytea`, or mend the values";
 
 function checkKey(report: Report, column: ColumnDescription, type: PostgresType, profile: ColumnProfile | undefined): void {
-  const seen: readonly StorageClass[] = profile === undefined ? column.classes : classesIn(profile);
+  const seen: readonly StorageClass[] = profile === undefined ? column.classes : classesSeen(profile);
   if (seen.length > 0 && onlyGroup(seen) === null) {
     report({
       severity: "error",
@@ -223,7 +223,7 @@ function checkKey(report: Report, column: ColumnDescription, type: PostgresType,
       what: `The key column '${column.name}' holds numbers, text or BLOBs side by side, which no one target type tells apart and sorts alike`,
       remedy: "Give all keys one storage class at the source, or leave the table out",
     });
-  } else if (!keepsOrder(keyGroup({ ...column, classes: seen }, type), type)) {
+  } else if (!keepsOrder(onlyGroup(seen) ?? keyGroup(column, type), type)) {
     report({
       severity: "error",
       code: "plan.key-order",
@@ -234,7 +234,7 @@ function checkKey(report: Report, column: ColumnDescription, type: PostgresType,
   }
 }
 
-const classesIn = (profile: ColumnProfile): readonly StorageClass[] =>
+export const classesSeen = (profile: ColumnProfile): readonly StorageClass[] =>
   (["integer", "real", "text", "blob", "raw"] as const).filter((storage) => (profile.classes[storage] ?? 0) > 0);
 
 function planConstant(

@@ -3,9 +3,8 @@ import type { ColumnPlan, IndexPlan } from "../contracts/plan.js";
 import type { ColumnProfile, SourceIndex, SourceTable } from "../contracts/source.js";
 import { keepsOrder, onlyGroup } from "../mapping/key-class.js";
 import { parseType } from "../mapping/postgres-type.js";
-import type { StorageClass } from "../vocabulary/table.js";
 import type { NameSpace } from "./names.js";
-import type { PlannedColumns, Report } from "./plan-columns.js";
+import { classesSeen, type PlannedColumns, type Report } from "./plan-columns.js";
 
 /** A B-tree entry must fit a third of a page (2,704 bytes); longer values stop the sink if the index exists. */
 const indexedBytesMax = 2_600;
@@ -55,8 +54,7 @@ function staysApart(request: IndexesRequest, column: ColumnPlan): boolean {
   const type = parseType(column.type);
   if (description === undefined || type === null) return false;
   const profile = request.profiles.find((candidate) => candidate.column === column.source);
-  const classes: readonly StorageClass[] =
-    profile === undefined ? description.classes : description.classes.filter((storage) => (profile.classes[storage] ?? 0) > 0);
+  const classes = profile === undefined ? description.classes : classesSeen(profile);
   if (classes.length === 0) return type.kind !== "date" && type.kind !== "timestamp" && type.kind !== "char" && type.kind !== "jsonb";
   const group = onlyGroup(classes);
   return group !== null && type.kind !== "uuid" && keepsOrder(group, type);
