@@ -110,6 +110,11 @@ const entries = {
     cause: "The connection to the broker cannot be made safe as asked.",
     remedy: "Check `log.tls`: the CA must have signed the broker's certificate, which must name the broker's host",
   },
+  "log.refused": {
+    verdict: "stop",
+    cause: "The broker refuses to make a topic as it is asked for.",
+    remedy: "Read the broker's own words in the message; check `log.replicationFactor` and the broker's policies",
+  },
   "log.damaged": {
     verdict: "stop",
     cause: "The file of the embedded log is damaged, or is not a log of Tailrace.",
@@ -331,6 +336,16 @@ const entries = {
     verdict: "stop",
     cause: "A target table, column or type is gone or was changed.",
     remedy: "Run `tailrace plan` to see the difference, then `tailrace apply`",
+  },
+  "target.table-not-empty": {
+    verdict: "stop",
+    cause: "A target table that this pipeline did not make holds rows; the snapshot would delete those that the source lacks.",
+    remedy: "Empty the table, or map to another name with `to`",
+  },
+  "target.newer-state": {
+    verdict: "stop",
+    cause: "The state in schema `tailrace` was written by a newer Tailrace.",
+    remedy: "Use that version or a newer one",
   },
   "target.refused": { verdict: "stop", cause: "PostgreSQL refuses a statement.", remedy: "Read its words in the message" },
   "target.full": { verdict: "retry", cause: "The target's disk is full.", remedy: "Make room; the sink goes on by itself" },
