@@ -15,7 +15,7 @@ export const firstSecond = -210_866_803_200;
 /** 294277-01-01: the first moment that is too late for a timestamp. */
 export const endSecond = 9_224_318_016_000;
 /** 5874898-01-01: the first day that is too late for a date. */
-export const endDay = 2_145_031_949;
+export const endDay = 2_145_042_906;
 
 /** Days since 1970-01-01. Year 0 is 1 BC. */
 export function daysFromCivil(year: number, month: number, day: number): number {

@@ -101,12 +101,15 @@ export function parseType(text: string): PostgresType | null {
   const parts = /^([a-z_][a-z0-9_ ]*?) ?(?:\( ?(-?\d{1,9}) ?(?:, ?(-?\d{1,9}) ?)?\))? ?((?:with|without) time zone)?$/.exec(name);
   const [, word = "", first, second, suffix = ""] = parts ?? [];
   const reading = readings.get(word);
-  if (reading === undefined) return otherForm.test(name) ? { kind: "other", name } : null;
+  if (reading === undefined) return isOther(name) ? { kind: "other", name } : null;
   return reading(
     [first, second].filter((n) => n !== undefined).map((n) => Number(n)),
     suffix,
   );
 }
+
+/** A type that is ours to know, with arguments it does not take, is no other type; an array of it is. */
+const isOther = (name: string): boolean => otherForm.test(name) && (name.endsWith("[]") || !readings.has(name.replace(/ ?\(.*$/, "")));
 
 /** As `format_type` prints it. */
 export function formatType(type: PostgresType): string {
