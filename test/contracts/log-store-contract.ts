@@ -144,8 +144,13 @@ function topicTests(host: LogStoreHost): void {
   it("names a topic that is missing", async () => {
     await using store = await host.open();
     const name = randomTopic();
-    for (const wanted of [store.bounds([name], patience()), scanAll(store, name), store.tail(new Map([[name, at(0)]]), patience())]) {
-      const error = await rejection(wanted);
+    const calls = [
+      () => store.bounds([name], patience()),
+      () => scanAll(store, name),
+      () => store.tail(new Map([[name, at(0)]]), patience()),
+    ];
+    for (const call of calls) {
+      const error = await rejection(call());
       expect([error.code, error.where.topic]).toEqual(["log.topic-missing", name]);
     }
   });

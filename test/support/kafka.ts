@@ -9,7 +9,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import kafkajs from "kafkajs";
+import { Kafka, logLevel } from "../../connectors/kafka/library.js";
 import { kafkaJars } from "./kafka-jars.js";
 
 export interface KafkaBroker {
@@ -180,9 +180,9 @@ function properties(directory: string, port: number, controllerPort: number, mor
 }
 
 async function answers(brokers: readonly string[]): Promise<boolean> {
-  const kafka = new kafkajs.Kafka({
+  const kafka = new Kafka({
     brokers: [...brokers],
-    logLevel: kafkajs.logLevel.NOTHING,
+    logLevel: logLevel.NOTHING,
     retry: { retries: 0 },
     connectionTimeout: 1_000,
   });
