@@ -126,6 +126,7 @@ class Encoder implements ChangeEncoder {
   }
 
   async #registerAgain(signal: AbortSignal): Promise<void> {
+    await this.#options.registry.recheck(signal);
     for (const prepared of this.#tables.values()) {
       if (prepared.envelopes !== null) prepared.envelopes = await this.#registerEnvelope(prepared, signal);
       if (prepared.chunkId !== null) prepared.chunkId = await this.#registerChunk(prepared, signal);
