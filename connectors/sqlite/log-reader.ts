@@ -64,7 +64,7 @@ export class LogReader {
     const ts = cells[3];
     const hash = createHash("sha256");
     // By name and without NULLs: the log gets more columns while it lives.
-    cells.forEach((cell, i) => cell !== null && hash.update(`${this.#columns[i] ?? ""}=${cellText(cell)};`));
+    cells.forEach((cell, i) => cell !== null && hash.update(`${this.#columns[i] ?? ""}=${typeof cell}:${cellText(cell)};`));
     return makeAnchor(seq, typeof ts === "number" ? ts : null, hash.digest("hex").slice(0, 32));
   }
 
@@ -110,7 +110,7 @@ export class LogReader {
       case "S": {
         const table = cells[1] === null ? null : this.#tableOf(cells).number;
         const why = cells[this.#firstValue] === "gap" ? "gap" : "ask";
-        return { op, seq, table, why, reread: rereadId(String(cells[this.#firstKey])) };
+        return { op, seq, table, why, reread: rereadId(cellText(cells[this.#firstKey] ?? null)) };
       }
       default:
         throw damaged("A row of the capture log has an operation that nobody writes", cells);
@@ -137,9 +137,11 @@ export class LogReader {
 const inOrder = (names: readonly string[], letter: string): readonly string[] =>
   names.filter((name) => name[0] === letter && /^.\d+$/.test(name)).toSorted((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
 
+/** Texts stay as they are; whatever else it is, two different cells never look alike to an anchor. */
 function cellText(cell: Value): string {
+  if (typeof cell === "string") return cell;
   if (cell instanceof Uint8Array) return `x${Buffer.from(cell).toString("hex")}`;
-  return `${typeof cell}:${String(cell)}`;
+  return typeof cell === "bigint" ? `i${cell}` : `r${Number(cell)}`;
 }
 
 const damaged = (what: string, cells: Cells): TailraceError =>

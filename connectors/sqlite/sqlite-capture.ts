@@ -8,7 +8,7 @@ import { TailraceError } from "../../core/errors.js";
 import { type GroupId, type PipelineId, schemaVersion } from "../../core/vocabulary/ids.js";
 import type { ColumnDescription, TableDescription } from "../../core/vocabulary/table.js";
 import type { Key } from "../../core/vocabulary/value.js";
-import { type Database, withSqliteErrors } from "./database.js";
+import { type Database, type Statement, withSqliteErrors } from "./database.js";
 import { highestSchema, type InstalledTable, readInstalled } from "./installed.js";
 import { LogReader } from "./log-reader.js";
 import { checkCapture } from "./schema-check.js";
@@ -29,6 +29,7 @@ export class SqliteCapture implements CaptureLog {
   #installed: ReadonlyMap<number, InstalledTable> = new Map();
   #captured: ReadonlyMap<number, CapturedTable> = new Map();
   #log: LogReader | null = null;
+  #state: Statement | null = null;
   #tables = new Map<number, TableReader>();
 
   constructor(options: SqliteCaptureOptions) {
@@ -98,7 +99,8 @@ export class SqliteCapture implements CaptureLog {
 
   #checkState(): void {
     const { reader, group, path } = this.#options;
-    if (reader.prepare("SELECT count(*) FROM _cdc_state WHERE id = ?").pluck().get(group) === 1) return;
+    this.#state ??= reader.prepare("SELECT count(*) FROM _cdc_state WHERE id = ?").pluck();
+    if (this.#state.get(group) === 1) return;
     throw new TailraceError("source.log-damaged", { what: "The row of this group in _cdc_state is gone", where: { path, group } });
   }
 

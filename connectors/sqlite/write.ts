@@ -16,3 +16,17 @@ export function immediately<T>(database: Database, work: () => T): T {
     throw thrown;
   }
 }
+
+/** Blocks this process too, so it is not long; the caller's session is tried again. */
+export const patientMs = 2_000;
+const politeMs = 50;
+
+/** As `immediately`, but gives way to the application: waits hardly at all. */
+export function politely<T>(database: Database, work: () => T): T {
+  database.pragma(`busy_timeout = ${politeMs}`);
+  try {
+    return immediately(database, work);
+  } finally {
+    database.pragma(`busy_timeout = ${patientMs}`);
+  }
+}

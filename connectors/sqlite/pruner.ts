@@ -1,0 +1,69 @@
+/**
+ * Forgets log rows strictly below a position, a few at a time and only while the application is quiet, unless the log has grown large. The
+ * row at the position stays as anchor. Whatever stands in the way, it gives up: the next call goes on.
+ */
+import type { Clock } from "../../core/clock.js";
+import { type Database, isBusy } from "./database.js";
+import { politely } from "./write.js";
+
+export interface PrunerOptions {
+  readonly writer: Database;
+  readonly clock: Clock;
+  /** Moves with every commit of somebody else, and with ours. */
+  readonly dataVersion: () => unknown;
+}
+
+const slice = 500;
+const quietMs = 20;
+const pauseMs = 2;
+const looks = 50;
+/** From here on the log is shortened under a busy application too. */
+const largeLog = 50_000;
+
+export class Pruner {
+  readonly #options: PrunerOptions;
+  #running: Promise<void> | null = null;
+
+  constructor(options: PrunerOptions) {
+    this.#options = options;
+  }
+
+  /** One at a time; a call during another is that other. */
+  async prune(below: number, signal: AbortSignal): Promise<void> {
+    this.#running ??= this.#prune(below, signal).finally(() => {
+      this.#running = null;
+    });
+    await this.#running;
+  }
+
+  /** Once its signal has fired, this is soon. */
+  async idle(): Promise<void> {
+    await this.#running?.catch(() => {});
+  }
+
+  async #prune(below: number, signal: AbortSignal): Promise<void> {
+    const { writer, clock } = this.#options;
+    const oldest = Number(writer.prepare("SELECT min(seq) FROM _cdc_log").pluck().get() ?? below);
+    for (let from = oldest; from < below && !signal.aborted; from += slice) {
+      if (below - from < largeLog && !(await this.#quiet(signal))) return;
+      const until = Math.min(from + slice, below);
+      try {
+        politely(writer, () => writer.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(until));
+      } catch (thrown) {
+        if (isBusy(thrown)) return;
+        throw thrown;
+      }
+      await clock.delay(pauseMs, signal);
+    }
+  }
+
+  async #quiet(signal: AbortSignal): Promise<boolean> {
+    const { clock, dataVersion } = this.#options;
+    for (let i = 0; i < looks; i++) {
+      const before = dataVersion();
+      await clock.delay(quietMs, signal);
+      if (dataVersion() === before) return true;
+    }
+    return false;
+  }
+}

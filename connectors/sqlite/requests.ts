@@ -1,0 +1,89 @@
+/**
+ * How other processes ask the one relay for something: rows in the capture log, written as any application would. They are numbered with
+ * everything else, so whoever waits for a marker's position has waited for all that was committed before it.
+ */
+import type { SourceRequests } from "../../core/contracts/source.js";
+import { TailraceError } from "../../core/errors.js";
+import type { GroupId, MarkerId, PipelineId, RereadId, TableId } from "../../core/vocabulary/ids.js";
+import { type Position, position } from "../../core/vocabulary/position.js";
+import type { Key } from "../../core/vocabulary/value.js";
+import { bindable, keyParameters } from "./cells.js";
+import { type Database, openDatabase, withSqliteErrors } from "./database.js";
+import { type InstalledTable, isInstalled, readInstalled, readState, refuseOtherPipeline } from "./installed.js";
+import { immediately } from "./write.js";
+
+export interface RequestsOptions {
+  readonly path: string;
+  readonly pipeline: PipelineId;
+  readonly group: GroupId;
+  readonly busyTimeoutMs?: number;
+}
+
+export const touchedKeysMax = 10_000;
+
+export function openSqliteRequests(options: RequestsOptions): SourceRequests {
+  const database = openDatabase(options.path, { readonly: false, busyTimeoutMs: options.busyTimeoutMs ?? 5_000 });
+  try {
+    withSqliteErrors(options.path, () => {
+      const state = isInstalled(database) ? readState(database, options.group) : null;
+      if (state === null)
+        throw new TailraceError("source.not-applied", { what: "The source has no capture objects", where: { path: options.path } });
+      refuseOtherPipeline(state, options.pipeline, options.path);
+    });
+    return new SqliteRequests(database, options);
+  } catch (thrown) {
+    database.close();
+    throw thrown;
+  }
+}
+
+class SqliteRequests implements SourceRequests {
+  constructor(
+    private readonly database: Database,
+    private readonly options: RequestsOptions,
+  ) {}
+
+  async marker(marker: MarkerId): Promise<Position> {
+    return this.#write(() => {
+      const { lastInsertRowid } = this.database.prepare("INSERT INTO _cdc_log (op, ts, k0) VALUES ('M', julianday('now'), ?)").run(marker);
+      return position(readState(this.database, this.options.group)?.history ?? 0, Number(lastInsertRowid));
+    });
+  }
+
+  async touch(table: TableId, keys: readonly Key[]): Promise<void> {
+    if (keys.length > touchedKeysMax) throw new Error(`at most ${touchedKeysMax} keys in one call`);
+    this.#write(() => {
+      const { number, description } = this.#captured(table);
+      const columns = description.key.map((_, i) => `k${i}`).join(", ");
+      for (const key of keys) {
+        this.database
+          .prepare(
+            `INSERT INTO _cdc_log (t, op, ts, ${columns}) VALUES (${number}, 'T', julianday('now'), ${keyParameters(key).join(", ")})`,
+          )
+          .run(...bindable(key));
+      }
+    });
+  }
+
+  async reread(tables: readonly TableId[] | null, reread: RereadId): Promise<void> {
+    this.#write(() => {
+      const insert = this.database.prepare("INSERT INTO _cdc_log (t, op, ts, v0, k0) VALUES (?, 'S', julianday('now'), 'ask', ?)");
+      const numbers = tables === null ? [null] : tables.map((table) => BigInt(this.#captured(table).number));
+      for (const number of numbers) insert.run(number, reread);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.database.close();
+  }
+
+  #write<T>(work: () => T): T {
+    return withSqliteErrors(this.options.path, () => immediately(this.database, work));
+  }
+
+  #captured(name: TableId): InstalledTable {
+    const table = readInstalled(this.database).find((t) => t.description.table === name && t.state === "captured");
+    if (table !== undefined) return table;
+    throw new TailraceError("source.not-applied", { what: `Table '${name}' is not captured`, where: { table: name } });
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * A live SQLite file as a Source. Holds the file's lock, a connection that reads and one that writes the little that is ours; the semantics
+ * are core/capture's. A crash leaves nothing to clean: the lock ends with the process, everything else is in the log's resume token.
+ */
+import { setImmediate } from "node:timers/promises";
+import type { CaptureBatch } from "../../core/capture/capture-batch.js";
+import { CaptureReader, type CaptureLimits, defaultLimits } from "../../core/capture/capture-reader.js";
+import { type Clock, systemClock } from "../../core/clock.js";
+import type { BatchPart } from "../../core/contracts/change.js";
+import type { Batch, Beginning, Lag, RereadProgress, Source } from "../../core/contracts/source.js";
+import { isAbort, TailraceError } from "../../core/errors.js";
+import { type GroupId, type PipelineId, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
+import { isAbove, type Position } from "../../core/vocabulary/position.js";
+import { Acknowledgements, epochOf } from "./acknowledgements.js";
+import { asSourceError, type Database, openDatabase, withSqliteErrors } from "./database.js";
+import { FileIdentity } from "./file-identity.js";
+import { readState } from "./installed.js";
+import { Pruner } from "./pruner.js";
+import { ProgressBoard } from "./reread-progress.js";
+import { SourceLock } from "./source-lock.js";
+import { checkCapture } from "./schema-check.js";
+import { SqliteCapture } from "./sqlite-capture.js";
+import { SqliteLag } from "./sqlite-lag.js";
+import { Wakeup } from "./wakeup.js";
+import { patientMs } from "./write.js";
+
+/** A reader that stays in its transaction makes the application's commits dear. */
+const chunkReadingMs = 40;
+const partsPerTurn = 16;
+
+export interface SqliteSourceOptions {
+  readonly path: string;
+  readonly pipeline: PipelineId;
+  readonly group: GroupId;
+  /** Where the lock lies; all processes that may open this source must name the same. */
+  readonly lockDirectory: string;
+  readonly clock?: Clock;
+  /** Rows of one chunk. */
+  readonly chunkRows?: number;
+  /** For tests: everything else that is bounded. */
+  readonly limits?: Partial<CaptureLimits>;
+}
+
+/** Rejects with `source.locked`, `source.mode`, `source.not-applied`, `source.other-pipeline`, `source.schema-changed`, … */
+export async function openSqliteSource(options: SqliteSourceOptions): Promise<Source> {
+  const clock = options.clock ?? systemClock;
+  const closers: Closer[] = [];
+  const hold = <T>(it: T, close: (it: T) => void | Promise<void>): T => {
+    closers.unshift(() => close(it));
+    return it;
+  };
+  try {
+    // What cannot be a source at all is said before anything is locked.
+    openDatabase(options.path, { readonly: true }).close();
+    hold(new SourceLock(options.path, options.lockDirectory), (it) => it[Symbol.dispose]());
+    const identity = hold(new FileIdentity(options.path), (it) => it[Symbol.asyncDispose]());
+    const reader = hold(openDatabase(options.path, { readonly: true }), (it) => closeDatabase(it));
+    const writer = hold(openDatabase(options.path, { readonly: false, busyTimeoutMs: patientMs }), (it) => closeDatabase(it));
+    writer.pragma("foreign_keys = OFF");
+    identity.check();
+    checkReadable(reader, options);
+    const statement = reader.prepare("PRAGMA data_version").pluck();
+    const dataVersion = (): unknown => statement.get();
+    const wakeup = hold(new Wakeup({ path: options.path, clock, dataVersion }), (it) => it[Symbol.dispose]());
+    identity.watch(() => wakeup.hint());
+    return new SqliteSource({ ...options, clock, reader, writer, identity, wakeup, dataVersion, closers });
+  } catch (thrown) {
+    await closeAll(closers);
+    throw thrown;
+  }
+}
+
+type Closer = () => void | Promise<void>;
+
+function closeDatabase(database: Database): void {
+  database.close();
+}
+
+async function closeAll(closers: readonly Closer[]): Promise<void> {
+  for (const close of closers) await close();
+}
+
+/** A first look at everything that a tail checks, so that opening fails where reading would. */
+function checkReadable(reader: Database, { path, pipeline, group }: SqliteSourceOptions): void {
+  withSqliteErrors(path, () => {
+    if (reader.pragma("journal_mode", { simple: true }) !== "wal") {
+      throw new TailraceError("source.mode", { what: "The database is not in WAL mode", where: { path } });
+    }
+    reader.exec("BEGIN");
+    try {
+      checkCapture(reader, { path, pipeline, group });
+    } finally {
+      reader.exec("COMMIT");
+    }
+  });
+}
+
+interface SourceParts extends SqliteSourceOptions {
+  readonly clock: Clock;
+  readonly reader: Database;
+  readonly writer: Database;
+  readonly identity: FileIdentity;
+  readonly wakeup: Wakeup;
+  readonly dataVersion: () => unknown;
+  /** In the order in which they are called. */
+  readonly closers: readonly Closer[];
+}
+
+class SqliteSource implements Source {
+  readonly #parts: SourceParts;
+  readonly #capture: SqliteCapture;
+  readonly #acknowledgements: Acknowledgements;
+  readonly #pruner: Pruner;
+  readonly #lag: SqliteLag;
+  readonly #progress: ProgressBoard;
+  readonly #closing = new AbortController();
+  #reading: CaptureReader | null = null;
+  #told: Position | null = null;
+  #acknowledged: Position | null = null;
+  #onAcknowledged: (() => void) | null = null;
+  #isIterated = false;
+
+  constructor(parts: SourceParts) {
+    const { reader, writer, clock, dataVersion, group } = parts;
+    this.#parts = parts;
+    this.#capture = new SqliteCapture(parts);
+    const epoch = writerEpoch(epochOf(readState(reader, group)?.acknowledged ?? null));
+    this.#acknowledgements = new Acknowledgements(writer, group, clock, epoch);
+    this.#pruner = new Pruner({ writer, clock, dataVersion });
+    this.#lag = new SqliteLag(reader);
+    this.#progress = new ProgressBoard(reader);
+    this.#capture.read(() => null);
+  }
+
+  epochSeen(): WriterEpoch {
+    return this.#acknowledgements.epochSeen;
+  }
+
+  async *batches(beginning: Beginning, signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
+    if (this.#isIterated) throw new Error("one iteration over a source's batches at a time");
+    this.#isIterated = true;
+    try {
+      const reading = new CaptureReader({ log: this.#capture, group: this.#parts.group, beginning, limits: this.#limits() });
+      this.#reading = reading;
+      while (true) {
+        signal.throwIfAborted();
+        this.#parts.identity.check();
+        const batch = reading.next();
+        if (batch === null) {
+          await this.#parts.wakeup.wait(signal);
+          continue;
+        }
+        if (batch.position.history !== this.#told?.history) this.#acknowledgements.history(batch.position.history);
+        this.#told = batch.position;
+        yield { position: batch.position, parts: (until) => this.#partsOf(batch, until), end: () => batch.end() };
+        await this.#acknowledgedUpTo(batch.position, signal);
+      }
+    } finally {
+      this.#isIterated = false;
+    }
+  }
+
+  async acknowledged(position: Position, epoch: WriterEpoch): Promise<void> {
+    this.#acknowledged = position;
+    this.#parts.identity.check();
+    withSqliteErrors(this.#parts.path, () => this.#acknowledgements.note(position, epoch));
+    this.#onAcknowledged?.();
+  }
+
+  lag(applied: Position | null): Lag {
+    return withSqliteErrors(this.#parts.path, () => {
+      const history = this.#told?.history ?? readState(this.#parts.reader, this.#parts.group)?.history ?? 0;
+      return this.#lag.measure(applied, history, this.#told);
+    });
+  }
+
+  async prune(below: Position): Promise<void> {
+    // Positions of another past name other rows.
+    if (this.#told === null || below.history !== this.#told.history || isAbove(below, this.#told)) return;
+    try {
+      await this.#pruner.prune(below.order, this.#closing.signal);
+    } catch (thrown) {
+      if (!isAbort(thrown)) throw asSourceError(this.#parts.path, thrown);
+    }
+  }
+
+  progress(): readonly RereadProgress[] {
+    return withSqliteErrors(this.#parts.path, () => this.#progress.report(this.#capture.tables().values(), this.#reading?.rereads ?? null));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    await this.#pruner.idle();
+    try {
+      this.#acknowledgements.flush();
+    } finally {
+      await closeAll(this.#parts.closers);
+    }
+  }
+
+  async *#partsOf(batch: CaptureBatch, signal: AbortSignal): AsyncGenerator<BatchPart, void, undefined> {
+    let taken = 0;
+    for (const part of batch.parts()) {
+      signal.throwIfAborted();
+      if (part.kind === "chunk") this.#progress.chunkRead(part.table.table, part.chunk);
+      yield part;
+      // Reading is synchronous: let timers and sockets have their turn in a batch of millions.
+      if (++taken % partsPerTurn === 0) await setImmediate();
+    }
+  }
+
+  async #acknowledgedUpTo(position: Position, signal: AbortSignal): Promise<void> {
+    while (this.#acknowledged === null || isAbove(position, this.#acknowledged)) {
+      await new Promise<void>((resolve, reject) => {
+        const abort = (): void => reject(signal.reason as Error);
+        signal.addEventListener("abort", abort, { once: true });
+        this.#onAcknowledged = () => {
+          signal.removeEventListener("abort", abort);
+          resolve();
+        };
+        if (signal.aborted) abort();
+      });
+    }
+  }
+
+  #limits(): CaptureLimits {
+    const { clock, limits, chunkRows } = this.#parts;
+    const hasTime = (): (() => boolean) => {
+      const untilMs = clock.monotonicMs() + chunkReadingMs;
+      return () => clock.monotonicMs() < untilMs;
+    };
+    const chunks = { ...defaultLimits.chunks, hasTime };
+    const chunk = { ...chunks.chunk, rows: chunkRows ?? chunks.chunk.rows };
+    return { ...defaultLimits, chunks: { ...chunks, chunk }, ...limits };
+  }
+}

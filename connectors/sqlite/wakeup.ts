@@ -1,0 +1,95 @@
+/**
+ * Waits until something was committed. `data_version` is asked every millisecond for a while after activity, then ever less often; the
+ * directory's watcher ends a long wait early. The watcher fires before a commit is visible, so it only starts the quick asking again.
+ */
+import { type FSWatcher, watch } from "node:fs";
+import { dirname } from "node:path";
+import type { Clock } from "../../core/clock.js";
+import { isAbort } from "../../core/errors.js";
+
+export interface WakeupOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  /** `PRAGMA data_version` of a connection that writes nothing. */
+  readonly dataVersion: () => unknown;
+}
+
+const quickForMs = 50;
+const idlePollMs = 30;
+/** Everything is looked at this often even if nothing seems to have moved: some replacements move nothing. */
+const fullCheckMs = 1_000;
+
+export class Wakeup implements Disposable {
+  readonly #options: WakeupOptions;
+  readonly #watcher: FSWatcher | null;
+  #seen: unknown;
+  #activeAtMs = 0;
+  #hint: (() => void) | null = null;
+
+  constructor(options: WakeupOptions) {
+    this.#options = options;
+    this.#seen = options.dataVersion();
+    this.#watcher = this.#watch();
+  }
+
+  /** Look now: a wait that goes on is ended. */
+  hint(): void {
+    this.#activeAtMs = this.#options.clock.monotonicMs();
+    this.#hint?.();
+  }
+
+  /** Resolves when the data moved since the last call, and at least once a second. Call it after reading, never before. */
+  async wait(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const beganMs = clock.monotonicMs();
+    while (!this.#moved()) {
+      const nowMs = clock.monotonicMs();
+      if (nowMs - beganMs >= fullCheckMs) return;
+      await this.#sleep(this.#pauseMs(nowMs - this.#activeAtMs), signal);
+    }
+    this.#activeAtMs = clock.monotonicMs();
+  }
+
+  [Symbol.dispose](): void {
+    this.#watcher?.close();
+  }
+
+  #moved(): boolean {
+    const now = this.#options.dataVersion();
+    if (now === this.#seen) return false;
+    this.#seen = now;
+    return true;
+  }
+
+  #pauseMs(idleMs: number): number {
+    return idleMs < quickForMs ? 1 : Math.min(idlePollMs, Math.ceil((idleMs - quickForMs) / 10) + 1);
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const inner = new AbortController();
+    const end = (): void => inner.abort();
+    signal.addEventListener("abort", end, { once: true });
+    this.#hint = end;
+    try {
+      await this.#options.clock.delay(ms, inner.signal);
+    } catch (thrown) {
+      if (!isAbort(thrown)) throw thrown;
+      signal.throwIfAborted();
+    } finally {
+      this.#hint = null;
+      signal.removeEventListener("abort", end);
+    }
+  }
+
+  /** null where the system cannot watch: then polling alone does it. */
+  #watch(): FSWatcher | null {
+    try {
+      const watcher = watch(dirname(this.#options.path), { persistent: false }, () => this.hint());
+      watcher.on("error", () => watcher.close());
+      return watcher;
+    } catch {
+      return null;
+    }
+  }
+}
