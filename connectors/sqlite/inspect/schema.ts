@@ -25,6 +25,7 @@ export interface ListedIndex {
   readonly parts: readonly {
     /** null: an expression. */
     readonly column: string | null;
+    /** In upper case: SQLite takes it in any. */
     readonly collation: string;
   }[];
 }
@@ -91,7 +92,7 @@ export function listIndexes(database: Database, table: string): readonly ListedI
     isPrimaryKey: line.origin === "pk",
     partial: line.partial === 1,
     parts: all<Part>(database, "SELECT cid, name, coll FROM pragma_index_xinfo(?, 'main') WHERE key = 1 ORDER BY seqno", line.name).map(
-      (part) => ({ column: part.cid < 0 ? null : part.name, collation: part.coll }),
+      (part) => ({ column: part.cid < 0 ? null : part.name, collation: part.coll.toUpperCase() }),
     ),
   }));
 }
