@@ -1,4 +1,133 @@
-import { TailraceError } from "../../core/errors.js";
-import type { Verb } from "../invocation.js";
+import { existsSync, rmSync } from "node:fs";
+import { asTailraceError, describeError, type TailraceError } from "../../core/errors.js";
+import type { Settings } from "../../core/settings.js";
+import { topicSpecs } from "../../core/topics.js";
+import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
+import { type ExitCode, exits } from "../exit-codes.js";
+import { type Invocation, usage, type Verb } from "../invocation.js";
+import { describeLog, describeTarget } from "../pipeline/places.js";
+import { withLog } from "../pipeline/proposal.js";
+import { installedTables, sourceTraces } from "../pipeline/source.js";
+import { withTarget } from "../pipeline/target.js";
 
-export const verb: Verb = () => Promise.reject(new TailraceError("not-yet", { what: "`tailrace destroy` is not wired yet" }));
+/** One place that traces lie in: what would go, or went, or why not. */
+interface Place {
+  readonly place: "source" | "log" | "target";
+  readonly where: string;
+  readonly items: readonly string[];
+  readonly error: TailraceError | null;
+}
+
+/**
+ * The source comes first: it is the application's, and it must be freed even when everything else is gone. What cannot be reached is said,
+ * and a second run finds it.
+ */
+export const verb: Verb = async (invocation) => {
+  const { settings } = await invocation.settings();
+  const tables = invocation.options.flag("tables");
+  const known = knownTables(settings);
+  if (!invocation.globals.yes) {
+    list(invocation, settings, { known, tables });
+    throw usage("destroy wants --yes; nothing was changed");
+  }
+  invocation.stage("changing");
+  const places: Place[] = [
+    await attempt("source", settings.source.path, () => destroySource(settings)),
+    await attempt("log", describeLog(settings), () => destroyLog(settings, known, invocation.signal)),
+    await attempt("target", describeTarget(settings), () => destroyTarget(settings, tables, invocation.signal)),
+  ];
+  return report(invocation, settings, places);
+};
+
+function knownTables(settings: Settings): readonly TableId[] {
+  try {
+    return installedTables(settings);
+  } catch {
+    // The source is gone: its topics cannot be named here.
+    return [];
+  }
+}
+
+const topicNames = ({ prefix }: Settings, known: readonly TableId[]) => topicSpecs(prefix, known).map(({ topic }) => topic);
+
+function list(
+  { out }: Invocation,
+  settings: Settings,
+  { known, tables }: { readonly known: readonly TableId[]; readonly tables: boolean },
+): void {
+  const source = existsSync(settings.source.path) ? sourceTraces(settings) : [];
+  const lines = [
+    `source  ${settings.source.path}`,
+    ...source.map((sql) => `  ${sql}`),
+    `log     ${describeLog(settings)}`,
+    ...topicNames(settings, known).map((topic) => `  topic ${topic}`),
+    `target  ${describeTarget(settings)}`,
+    "  what schema tailrace holds about this pipeline",
+    tables
+      ? "  the tables that this pipeline created, WITH THEIR ROWS"
+      : "  (its tables stay; --tables drops those that this pipeline created)",
+  ];
+  out.note(`this would go:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+}
+
+async function attempt(place: Place["place"], where: string, work: () => Promise<readonly string[]>): Promise<Place> {
+  try {
+    return { place, where, items: await work(), error: null };
+  } catch (thrown) {
+    const error = asTailraceError(thrown);
+    // A fault of ours must not look like a place that is merely gone.
+    if (error.code === "internal") throw error;
+    return { place, where, items: [], error };
+  }
+}
+
+async function destroySource({ source, pipeline }: Settings): Promise<readonly string[]> {
+  if (!existsSync(source.path)) return [];
+  using open = openSqliteInstaller({ path: source.path, pipeline, group: theGroup });
+  return await open.destroy();
+}
+
+async function destroyLog(settings: Settings, known: readonly TableId[], signal: AbortSignal): Promise<readonly string[]> {
+  const topics = topicNames(settings, known);
+  if (settings.log.kind === "embedded") {
+    const { path } = settings.log;
+    if (!existsSync(path)) return [];
+    await withLog(settings, "destroy", (store) => store.destroy(topics, signal));
+    for (const end of ["", "-wal", "-shm"]) rmSync(`${path}${end}`, { force: true });
+    return [path];
+  }
+  await withLog(settings, "destroy", (store) => store.destroy(topics, signal));
+  return topics;
+}
+
+async function destroyTarget(settings: Settings, tables: boolean, signal: AbortSignal): Promise<readonly string[]> {
+  return await withTarget(settings, "destroy", signal, (target) => target.destroy({ tables }, signal));
+}
+
+function report({ out }: Invocation, settings: Settings, places: readonly Place[]): ExitCode {
+  const failed = places.filter(({ error }) => error !== null);
+  out.answer({
+    kind: "Destroy",
+    data: {
+      pipeline: settings.pipeline,
+      places: places.map(({ place, where, items, error }) => ({
+        place,
+        where,
+        removed: items,
+        error: error === null ? null : { code: error.code, message: error.message, remedy: error.remedy },
+      })),
+    },
+    next: failed.length === 0 ? [] : ["tailrace destroy --yes"],
+    text: (paint) =>
+      places
+        .flatMap(({ place, where, items, error }) => [
+          error === null
+            ? `${paint.green("clean")} ${place}  ${where}`
+            : `${paint.red("left ")} ${place}  ${where}: ${describeError(error)}`,
+          ...items.map((item) => `  ${paint.dim("-")} ${item}`),
+        ])
+        .join("\n"),
+  });
+  return failed.length === 0 ? exits.done : exits.halfWay;
+}

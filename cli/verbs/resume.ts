@@ -1,4 +1,4 @@
-import { TailraceError } from "../../core/errors.js";
 import type { Verb } from "../invocation.js";
+import { setPaused } from "./pause.js";
 
-export const verb: Verb = () => Promise.reject(new TailraceError("not-yet", { what: "`tailrace resume` is not wired yet" }));
+export const verb: Verb = (invocation) => setPaused(invocation, false);

@@ -1,0 +1,173 @@
+/**
+ * One role as a process: its log, metrics and HTTP endpoint around the service. Promises: /health answers from the first moment, before the
+ * service could be opened; a dependency that is down at the start is waited for like one that goes down later; after the signal the process
+ * ends within the grace time.
+ */
+import type { Logger } from "pino";
+import { Backoff, systemClock } from "../../core/clock.js";
+import { asTailraceError, describeError, isAbort } from "../../core/errors.js";
+import { createLogger } from "../../core/logger.js";
+import type { Settings } from "../../core/settings.js";
+import type { Service, ServiceStatus } from "../../core/status.js";
+import { openSinkService } from "../../services/sink/main.js";
+import { openSourceService } from "../../services/source/main.js";
+import { exits } from "../exit-codes.js";
+import { prometheusMetrics } from "../http/prometheus-metrics.js";
+import { type HttpServer, type Readiness, serveHttp } from "../http/server.js";
+import { httpAddress } from "../pipeline/places.js";
+import { capturedTables } from "../pipeline/source.js";
+import { holdTargetPlace } from "../pipeline/target.js";
+import type { ChildReport, Role } from "../supervisor/messages.js";
+
+export interface ServeOptions {
+  readonly settings: Settings;
+  readonly role: Role;
+  readonly level: "debug" | "info" | "warn";
+}
+type OpenService = Service & AsyncDisposable;
+
+const reportEveryMs = 500;
+const graceMs = 30_000;
+
+export async function serveRole({ settings, role, level }: ServeOptions, signal: AbortSignal): Promise<void> {
+  const log = createLogger({ level, base: { service: role, pipeline: settings.pipeline } });
+  const metrics = prometheusMetrics({ pipeline: settings.pipeline, service: role });
+  const host = new RoleHost(settings, role);
+  await using http = await serveHttp(httpAddress(settings, role), {
+    ready: () => host.ready(),
+    status: () => host.status(),
+    metrics,
+  });
+  log.info({ event: "http.listening", ...http.address }, "listening");
+  const orphaned = abortWhenOrphaned(signal);
+  const reporting = reportToParent(host, http, orphaned);
+  const late = killWhenLate(orphaned, log);
+  try {
+    await host.run((s) => openRole(role, settings, { metrics, log, clock: systemClock }, s), log, orphaned);
+  } finally {
+    late();
+    await reporting;
+  }
+}
+
+type ServiceHost = Parameters<typeof openSourceService>[2];
+
+async function openRole(role: Role, settings: Settings, host: ServiceHost, signal: AbortSignal): Promise<OpenService> {
+  if (role === "source") return await openSourceService(settings, capturedTables(settings), host);
+  const place = await holdTargetPlace(settings);
+  try {
+    signal.throwIfAborted();
+    const service = await openSinkService(settings, place.url, host);
+    return withPlace(service, place);
+  } catch (thrown) {
+    await place[Symbol.asyncDispose]();
+    throw thrown;
+  }
+}
+
+/** The sink is closed before the server that it writes to. */
+function withPlace(service: OpenService, place: AsyncDisposable): OpenService {
+  return {
+    name: service.name,
+    run: (signal) => service.run(signal),
+    status: () => service.status(),
+    [Symbol.asyncDispose]: async () => {
+      await service[Symbol.asyncDispose]();
+      await place[Symbol.asyncDispose]();
+    },
+  };
+}
+
+class RoleHost {
+  #service: OpenService | null = null;
+  #waiting: { readonly why: string; readonly code: string; readonly attempt: number; readonly nextAtMs: number } | null = null;
+  readonly #startedMs = systemClock.wallMs();
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly role: Role,
+  ) {}
+
+  async run(open: (signal: AbortSignal) => Promise<OpenService>, log: Logger, signal: AbortSignal): Promise<void> {
+    await using service = await this.#opened(open, log, signal);
+    this.#service = service;
+    this.#waiting = null;
+    await service?.run(signal);
+  }
+
+  status(): ServiceStatus {
+    if (this.#service !== null) return this.#service.status();
+    const nowMs = systemClock.wallMs();
+    const waiting = this.#waiting;
+    return {
+      service: this.role,
+      pipeline: this.settings.pipeline,
+      state: waiting === null ? "starting" : "waiting",
+      why: waiting?.why ?? null,
+      code: waiting?.code ?? null,
+      attempt: waiting === null ? null : { n: waiting.attempt, nextInMs: Math.max(0, waiting.nextAtMs - nowMs) },
+      sinceMs: nowMs - this.#startedMs,
+      position: null,
+      details: {},
+    };
+  }
+
+  ready(): Readiness {
+    const { state, why } = this.status();
+    const ready = state === "running" || state === "paused";
+    return { ready, why: ready ? null : `${state}${why === null ? "" : `: ${why}`}` };
+  }
+
+  /** null: told to stop before it could be opened. */
+  async #opened(open: (signal: AbortSignal) => Promise<OpenService>, log: Logger, signal: AbortSignal): Promise<OpenService | null> {
+    const backoff = new Backoff(200, 10_000);
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await open(signal);
+      } catch (thrown) {
+        if (signal.aborted && isAbort(thrown)) return null;
+        const error = asTailraceError(thrown);
+        if (error.verdict === "stop") throw error;
+        const delayMs = backoff.next();
+        this.#waiting = { why: `${error.message}. ${error.remedy}`, code: error.code, attempt, nextAtMs: systemClock.wallMs() + delayMs };
+        log.warn({ event: "service.not-open", code: error.code, attempt, delayMs }, describeError(error));
+        await systemClock.delay(delayMs, signal).catch(() => {});
+      }
+    }
+    return null;
+  }
+}
+
+/** A supervisor that was killed takes its children along: two of them must never be left behind. */
+function abortWhenOrphaned(signal: AbortSignal): AbortSignal {
+  if (process.send === undefined) return signal;
+  const orphaned = new AbortController();
+  process.once("disconnect", () => orphaned.abort());
+  process.channel?.unref();
+  return AbortSignal.any([signal, orphaned.signal]);
+}
+
+async function reportToParent(host: RoleHost, http: HttpServer, signal: AbortSignal): Promise<void> {
+  if (process.send === undefined) return;
+  while (!signal.aborted) {
+    if (process.connected) process.send({ kind: "report", status: host.status(), http: http.address } satisfies ChildReport);
+    await systemClock.delay(reportEveryMs, signal).catch(() => {});
+  }
+}
+
+function killWhenLate(signal: AbortSignal, log: Logger): () => void {
+  let timer: NodeJS.Timeout | null = null;
+  const begin = (): void => {
+    timer = setTimeout(() => {
+      log.error({ event: "service.late", graceMs }, "not ended in time; nothing is lost, the next start goes on from the last commit");
+      process.exit(exits.terminated);
+    }, graceMs);
+    timer.unref();
+  };
+  if (signal.aborted) begin();
+  else signal.addEventListener("abort", begin, { once: true });
+  return () => {
+    signal.removeEventListener("abort", begin);
+    if (timer !== null) clearTimeout(timer);
+  };
+}

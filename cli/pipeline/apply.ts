@@ -1,0 +1,71 @@
+/**
+ * Installs a pipeline: target first, then topics, then the capture in the source. Each step can be repeated and none relies on the next, so a
+ * crash in between is mended by running it again. The source comes last, because from then on the application pays for it, and because what
+ * its re-installed triggers announce must find the new plan at the target.
+ */
+import type { Settings } from "../../core/settings.js";
+import { TailraceError } from "../../core/errors.js";
+import type { Target } from "../../core/contracts/target.js";
+import type { Invocation } from "../invocation.js";
+import { journalMode } from "./source.js";
+import { installer, type Proposal, propose, specsOf, withLog } from "./proposal.js";
+import { gates } from "./survey.js";
+import { withTarget } from "./target.js";
+
+export interface Applied {
+  readonly proposal: Proposal;
+  /** SQL that was executed in the source. */
+  readonly sourceSql: readonly string[];
+}
+
+export async function applyPipeline(invocation: Invocation, settings: Settings, options: { readonly setWal: boolean }): Promise<Applied> {
+  const { signal, out } = invocation;
+  return await withTarget(settings, "apply", signal, async (target) => {
+    const proposal = await propose(
+      settings,
+      target,
+      { census: false, now: new Date(), onStep: (what) => out.event("step", { what }) },
+      signal,
+    );
+    refuse(settings, proposal, options);
+    invocation.stage("changing");
+    const applied = await install(invocation, settings, target, proposal, options);
+    invocation.stage("checking");
+    return applied;
+  });
+}
+
+function refuse(settings: Settings, { survey }: Proposal, options: { readonly setWal: boolean }): void {
+  const [first, ...others] = gates(survey);
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more; \`tailrace plan\` lists all)`;
+    throw new TailraceError("plan.refused", {
+      what: `${first.what}${more}. ${first.remedy}`,
+      where: { table: first.table, ...(first.column === undefined ? {} : { column: first.column }), finding: first.code },
+    });
+  }
+  if (survey.plan.tables.length === 0) {
+    throw new TailraceError("plan.refused", { what: "There is no table that can be captured", where: { path: settings.source.path } });
+  }
+  const mode = journalMode(settings);
+  if (mode !== "wal" && !options.setWal) {
+    throw new TailraceError("source.mode", { what: `The source's journal mode is ${mode}`, where: { path: settings.source.path } });
+  }
+}
+
+async function install(
+  { out, signal }: Invocation,
+  settings: Settings,
+  target: Target,
+  proposal: Proposal,
+  options: { readonly setWal: boolean },
+): Promise<Applied> {
+  const { survey } = proposal;
+  out.note("target: tables and state");
+  await target.prepare(survey.plan, signal);
+  out.note("log: topics");
+  await withLog(settings, "apply", (store) => store.ensure(specsOf(settings, survey), signal));
+  out.note("source: capture");
+  using open = installer(settings);
+  return { proposal, sourceSql: await open.apply(survey.captured, options) };
+}

@@ -1,0 +1,63 @@
+/** Asks services and target what they say of themselves, each for a short time and none of them needed. */
+import type { Target } from "../../core/contracts/target.js";
+import { asTailraceError } from "../../core/errors.js";
+import type { Settings } from "../../core/settings.js";
+import type { ServiceStatus } from "../../core/status.js";
+import { theGroup } from "../../core/vocabulary/ids.js";
+import { formatPosition } from "../../core/vocabulary/position.js";
+import { type Heard, type Observed, type PipelineView, type TargetFacts, viewOf } from "../watch/pipeline-view.js";
+import { httpBase } from "./places.js";
+import { withTarget } from "./target.js";
+
+const patienceMs = 3_000;
+
+export async function observe(settings: Settings, signal: AbortSignal): Promise<PipelineView> {
+  const [source, sink] = await Promise.all([askService(settings, "source", signal), askService(settings, "sink", signal)]);
+  const target = await askTarget(settings, sink, signal);
+  return viewOf({ pipeline: settings.pipeline, source, sink, target } satisfies Observed);
+}
+
+async function askService(settings: Settings, service: "source" | "sink", signal: AbortSignal): Promise<Heard<ServiceStatus>> {
+  const base = httpBase(settings, service);
+  try {
+    const response = await fetch(`${base}/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) });
+    const status = (await response.json()) as ServiceStatus;
+    if (status.pipeline !== settings.pipeline) return { kind: "silent", why: `${base} belongs to another pipeline` };
+    return { kind: "heard", value: status };
+  } catch {
+    signal.throwIfAborted();
+    return { kind: "silent", why: `nothing answers at ${base}` };
+  }
+}
+
+async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal: AbortSignal): Promise<Heard<TargetFacts>> {
+  // Asking must not start a server.
+  if (settings.target.url === null && sink.kind === "silent") return { kind: "silent", why: "the embedded PostgreSQL is not running" };
+  const short = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+  try {
+    return { kind: "heard", value: await withTarget(settings, "status", short, (target) => factsOf(target, short)) };
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return { kind: "silent", why: short.aborted ? `no answer within ${patienceMs / 1000} s` : asTailraceError(thrown).message };
+  }
+}
+
+async function factsOf(target: Target, signal: AbortSignal): Promise<TargetFacts> {
+  const applied = await target.applied(theGroup, signal);
+  const plan = await target.plan(signal);
+  const totals = await target.totals(theGroup, signal);
+  return {
+    applied: applied === null ? null : formatPosition(applied.position),
+    phase: applied?.phase ?? null,
+    paused: await target.paused(theGroup, signal),
+    tables: (plan?.tables ?? []).map(({ source, target: { schema, name } }) => {
+      const counts = totals.get(source);
+      return {
+        table: source,
+        target: `${schema}.${name}`,
+        taken: counts?.taken ?? 0,
+        applied: (counts?.applied ?? 0) + (counts?.replayed ?? 0),
+      };
+    }),
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * What `apply` would do, gathered without changing anything: the plan, the SQL on both sides, the topics, and everything that stands in the
+ * way. `plan` prints it, `doctor` judges it, `apply` does it, so the three can never disagree.
+ */
+import { openLog } from "../../connectors/open-log.js";
+import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
+import { systemClock } from "../../core/clock.js";
+import type { LogStore, TopicSpec } from "../../core/contracts/log-store.js";
+import type { Target } from "../../core/contracts/target.js";
+import { asTailraceError, type TailraceError } from "../../core/errors.js";
+import { comparePlans, type PlanDifference } from "../../core/plan/diff-plan.js";
+import type { Settings } from "../../core/settings.js";
+import { topicSpecs } from "../../core/topics.js";
+import { theGroup, type TableId } from "../../core/vocabulary/ids.js";
+import { openInspector } from "./source.js";
+import { type Survey, surveySource } from "./survey.js";
+
+export interface Proposal {
+  readonly survey: Survey;
+  /** Against the plan that is applied; every table is `added` when there is none. */
+  readonly differences: readonly PlanDifference[];
+  readonly sourceSql: readonly string[];
+  readonly targetSql: readonly string[];
+  readonly topics: readonly { readonly topic: string; readonly exists: boolean }[];
+}
+export interface ProposalOptions {
+  readonly census: boolean;
+  readonly now: Date;
+  readonly onStep: (what: string) => void;
+}
+
+export async function propose(settings: Settings, target: Target, options: ProposalOptions, signal: AbortSignal): Promise<Proposal> {
+  const applied = await target.plan(signal);
+  const survey = surveyOf(settings, { ...options, applied });
+  const specs = specsOf(settings, survey);
+  options.onStep("asking the target");
+  const targetSql = await target.preview(survey.plan, signal);
+  options.onStep("asking the log");
+  const topics = await existingTopics(settings, specs, signal);
+  const differences = comparePlans(applied ?? { ...survey.plan, tables: [] }, survey.plan);
+  return { survey, differences, sourceSql: installerSql(settings, survey), targetSql, topics };
+}
+
+export const specsOf = ({ prefix }: Settings, survey: Survey): readonly TopicSpec[] =>
+  topicSpecs(
+    prefix,
+    survey.plan.tables.map(({ source }) => source),
+  );
+
+export function surveyOf(settings: Settings, options: ProposalOptions & { readonly applied: Awaited<ReturnType<Target["plan"]>> }): Survey {
+  using inspector = openInspector(settings);
+  return surveySource(inspector, settings, {
+    applied: options.applied,
+    census: options.census,
+    now: options.now,
+    onTable: (table: TableId, doing) => options.onStep(`${doing === "census" ? "trying the mapping on" : "looking at"} ${table}`),
+  });
+}
+
+export function installer(settings: Settings) {
+  return openSqliteInstaller({ path: settings.source.path, pipeline: settings.pipeline, group: theGroup });
+}
+
+function installerSql(settings: Settings, survey: Survey): readonly string[] {
+  using open = installer(settings);
+  return open.plan(survey.captured);
+}
+
+export async function withLog<T>(settings: Settings, verb: string, work: (store: LogStore) => Promise<T>): Promise<T> {
+  await using store = await openLog(settings.log, `${settings.prefix}-${verb}`, systemClock);
+  return await work(store);
+}
+
+export async function existingTopics(settings: Settings, specs: readonly TopicSpec[], signal: AbortSignal): Promise<Proposal["topics"]> {
+  return await withLog(settings, "plan", async (store) => {
+    const found: { topic: string; exists: boolean }[] = [];
+    for (const { topic } of specs) {
+      const missing = await store.bounds([topic], signal).then(
+        () => null,
+        (thrown: unknown): TailraceError => asTailraceError(thrown),
+      );
+      if (missing !== null && missing.code !== "log.topic-missing") throw missing;
+      found.push({ topic, exists: missing === null });
+    }
+    return found;
+  });
+}

@@ -1,0 +1,57 @@
+/** The source file as verbs see it: looked at without being owned, and what of ours is in it. */
+import { openDatabase } from "../../connectors/sqlite/database.js";
+import { destroyStatements } from "../../connectors/sqlite/install-plan.js";
+import { isInstalled, readInstalled, readState, refuseOtherPipeline } from "../../connectors/sqlite/installed.js";
+import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
+import type { SourceInspector } from "../../core/contracts/source.js";
+import { TailraceError } from "../../core/errors.js";
+import type { Settings } from "../../core/settings.js";
+import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+
+export const openInspector = ({ source }: Settings): SourceInspector => openSqliteInspector(source.path, { group: theGroup });
+
+/** Names of the tables that the installed capture writes about. `source.not-applied` when nothing is installed. */
+export function capturedTables(settings: Settings): readonly TableId[] {
+  const { path } = settings.source;
+  const database = openDatabase(path, { readonly: true });
+  try {
+    const state = isInstalled(database) ? readState(database, theGroup) : null;
+    if (state === null)
+      throw new TailraceError("source.not-applied", { what: "Nothing of Tailrace is installed in the source", where: { path } });
+    refuseOtherPipeline(state, settings.pipeline, path);
+    return readInstalled(database)
+      .filter(({ state: kept }) => kept === "captured")
+      .map(({ description }) => description.table);
+  } finally {
+    database.close();
+  }
+}
+
+/** Every table that was ever captured, whatever became of it; empty when nothing is installed. */
+export function installedTables({ source }: Settings): readonly TableId[] {
+  const database = openDatabase(source.path, { readonly: true });
+  try {
+    return isInstalled(database) ? readInstalled(database).map(({ description }) => description.table) : [];
+  } finally {
+    database.close();
+  }
+}
+
+/** What `destroy` would execute in the source; empty when nothing of ours is there. */
+export function sourceTraces({ source }: Settings): readonly string[] {
+  const database = openDatabase(source.path, { readonly: true });
+  try {
+    return destroyStatements(database);
+  } finally {
+    database.close();
+  }
+}
+
+export function journalMode({ source }: Settings): string {
+  const database = openDatabase(source.path, { readonly: true });
+  try {
+    return String(database.pragma("journal_mode", { simple: true }));
+  } finally {
+    database.close();
+  }
+}

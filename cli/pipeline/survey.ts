@@ -1,0 +1,62 @@
+/** Looks at the source and says what would be done with it: catalogue, profile, plan, and the count of values that would be refused. */
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { ColumnProfile, SourceCatalog, SourceInspector, SourceTable } from "../../core/contracts/source.js";
+import { compileMapping } from "../../core/mapping/table-mapping.js";
+import { type Census, census } from "../../core/plan/census.js";
+import type { Finding } from "../../core/plan/finding.js";
+import { makePlan } from "../../core/plan/make-plan.js";
+import type { Settings } from "../../core/settings.js";
+import type { TableId } from "../../core/vocabulary/ids.js";
+
+export interface Survey {
+  readonly catalog: SourceCatalog;
+  readonly plan: TargetPlan;
+  readonly findings: readonly Finding[];
+  /** Tables of the plan, in its order. */
+  readonly captured: readonly SourceTable[];
+  /** Values that the mapping refuses; null when nobody asked for the scan. */
+  readonly censuses: ReadonlyMap<TableId, Census> | null;
+}
+export interface SurveyOptions {
+  readonly applied: TargetPlan | null;
+  readonly census: boolean;
+  readonly now: Date;
+  /** Scans of large tables take long: somebody may want to know which one. */
+  readonly onTable: (table: TableId, doing: "profile" | "census") => void;
+}
+
+export function surveySource(inspector: SourceInspector, settings: Settings, options: SurveyOptions): Survey {
+  const catalog = inspector.catalog();
+  const chosen = settings.onlyListedTables
+    ? catalog.tables.filter(({ description }) => settings.tables.has(description.table))
+    : catalog.tables;
+  const profiles = new Map<TableId, readonly ColumnProfile[]>();
+  for (const table of chosen) {
+    options.onTable(table.description.table, "profile");
+    profiles.set(table.description.table, inspector.profile(table));
+  }
+  const { pipeline, prefix } = settings;
+  const { plan, findings } = makePlan({ pipeline, prefix, settings, catalog, profiles, applied: options.applied, now: options.now });
+  const byName = new Map(catalog.tables.map((table) => [table.description.table, table]));
+  const captured = plan.tables.flatMap(({ source }) => byName.get(source) ?? []);
+  return { catalog, plan, findings, captured, censuses: options.census ? takeCensuses(inspector, plan, captured, options) : null };
+}
+
+function takeCensuses(
+  inspector: SourceInspector,
+  plan: TargetPlan,
+  captured: readonly SourceTable[],
+  options: SurveyOptions,
+): ReadonlyMap<TableId, Census> {
+  const censuses = new Map<TableId, Census>();
+  for (const table of captured) {
+    const tablePlan = plan.tables.find(({ source }) => source === table.description.table);
+    if (tablePlan === undefined) continue;
+    options.onTable(table.description.table, "census");
+    censuses.set(tablePlan.source, census(table.description, compileMapping(tablePlan, table.description), inspector.rows(table)));
+  }
+  return censuses;
+}
+
+/** Errors among the findings, and values that would be refused: what `apply` must not pass over. */
+export const gates = (survey: Survey): readonly Finding[] => survey.findings.filter(({ severity }) => severity === "error");
