@@ -1,6 +1,6 @@
 /**
  * Values out of Avro, by the schema they were written with. One function per type, made once; fields come as a list in the schema's order,
- * never as an object, since a column may be called `__proto__`. A long becomes a bigint, tailrace.RawText a RawText.
+ * never as an object. A long becomes a bigint, tailrace.RawText a RawText.
  */
 import { unreachable } from "../core/vocabulary/unreachable.js";
 import type { Row, Value } from "../core/vocabulary/value.js";

@@ -107,8 +107,11 @@ export function avscType(schemaText: string): avsc.Type {
     isValid: (n: unknown) => typeof n === "bigint",
     compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
   });
-  return avsc.Type.forSchema(JSON.parse(schemaText), { wrapUnions: true, registry: { long } });
+  return avsc.Type.forSchema(JSON.parse(schemaText), { wrapUnions: true, typeHook: (schema) => (isLong(schema) ? long : undefined) });
 }
+
+const isLong = (schema: unknown): boolean =>
+  schema === "long" || (typeof schema === "object" && schema !== null && "type" in schema && schema.type === "long");
 
 /** A value as avsc wants it: unions as an object with the branch's name. */
 export function avscValue(value: Value, made: ColumnDescription): unknown {
