@@ -64,10 +64,10 @@ export function asLogError(brokers: readonly string[], thrown: unknown): unknown
   const errors = chain(thrown);
   if (!errors.some(({ name }) => typeof name === "string" && name.startsWith("KafkaJS"))) return thrown;
   const types = protocolTypes(thrown);
-  const said = errors.map(({ message }) => message).find((message) => typeof message === "string" && message !== "") ?? "no answer";
+  const said = errors.flatMap(({ message }) => (typeof message === "string" && message !== "" ? [message] : []))[0] ?? "no answer";
   const where = { brokers: brokers.join(","), ...(types[0] === undefined ? {} : { kafka: types[0] }) };
   const error = (code: ConstructorParameters<typeof TailraceError>[0], what: string): TailraceError =>
-    new TailraceError(code, { what: `${what}: ${String(said)}`, where, cause: thrown });
+    new TailraceError(code, { what: `${what}: ${said}`, where, cause: thrown });
   if (errors.some(({ name }) => name === "KafkaJSSASLAuthenticationError") || types.some((type) => refusedUser.has(type)))
     return error("log.credentials", "the broker refuses the user");
   if (errors.some(({ code }) => typeof code === "string" && tlsCodes.test(code)))

@@ -28,8 +28,12 @@ export interface KafkaBroker {
 export interface KafkaOptions {
   /** Kept after `stop` when given. */
   readonly directory?: string;
-  /** More lines for server.properties. */
+  /** More lines for server.properties; they win over ours. */
   readonly properties?: readonly string[];
+  /** The plaintext listener's own port; a free one unless somebody must know it beforehand. */
+  readonly port?: number;
+  /** What clients are told to connect to: a proxy's port instead of the broker's own. */
+  readonly advertisedPort?: number;
 }
 export type TestKafka =
   | { readonly kind: "ready"; readonly brokers: readonly string[] }
@@ -69,10 +73,14 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaBroke
   if ("missing" in jars) throw new Error(jars.missing);
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "tailrace-kafka-"));
   mkdirSync(directory, { recursive: true });
-  const [port = 0, controllerPort = 0] = await freePorts(2);
+  const [freePort = 0, controllerPort = 0] = await freePorts(2);
+  const port = options.port ?? freePort;
   const classpath = `${jars.folder}/*`;
   const broker = new Broker({ directory, port, classpath, keep: options.directory !== undefined });
-  writeFileSync(join(directory, "server.properties"), properties(directory, port, controllerPort, options.properties ?? []));
+  writeFileSync(
+    join(directory, "server.properties"),
+    properties({ directory, port, controllerPort, advertisedPort: options.advertisedPort ?? port }, options.properties ?? []),
+  );
   try {
     await broker.format();
     await broker.restart();
@@ -149,13 +157,20 @@ class Broker implements KafkaBroker {
   }
 }
 
-function properties(directory: string, port: number, controllerPort: number, more: readonly string[]): string {
+interface Place {
+  readonly directory: string;
+  readonly port: number;
+  readonly controllerPort: number;
+  readonly advertisedPort: number;
+}
+
+function properties({ directory, port, controllerPort, advertisedPort }: Place, more: readonly string[]): string {
   return [
     "process.roles=broker,controller",
     "node.id=1",
     `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
     `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${advertisedPort}`,
     "controller.listener.names=CONTROLLER",
     "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     `log.dirs=${join(directory, "data")}`,
@@ -234,7 +249,7 @@ async function end(pid: number, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   }
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, () => {
       const server = createServer();

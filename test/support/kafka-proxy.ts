@@ -1,0 +1,95 @@
+/** Stands between a client and a broker and loses what it is told to: the answer to a produce request, or the request itself. */
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** `drop-answer`: stored, then both sides are cut. `drop-request`: cut before the broker has it. `swallow`: stored, and never answered. */
+export type Fate = "pass" | "drop-answer" | "drop-request" | "swallow";
+export interface KafkaProxy extends AsyncDisposable {
+  readonly port: number;
+  /** Decides for the n-th produce request, from 1. */
+  decide: (produce: number) => Fate;
+  readonly lost: number;
+}
+
+const produceApi = 0;
+
+export async function startKafkaProxy(port: number, target: number): Promise<KafkaProxy> {
+  const proxy = new Proxying(port, target);
+  await proxy.listen();
+  return proxy;
+}
+
+class Proxying implements KafkaProxy {
+  decide: (produce: number) => Fate = () => "pass";
+  lost = 0;
+  #produced = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(
+    readonly port: number,
+    private readonly target: number,
+  ) {
+    this.#server = createServer((client) => this.#join(client));
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => this.#server.once("error", reject).listen(this.port, "127.0.0.1", resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #join(client: Socket): void {
+    const broker = connect(this.target, "127.0.0.1");
+    const fates = new Map<number, Fate>();
+    const cut = (): void => {
+      client.destroy();
+      broker.destroy();
+    };
+    for (const socket of [client, broker]) {
+      this.#sockets.add(socket);
+      socket.on("error", cut).on("close", () => {
+        this.#sockets.delete(socket);
+        cut();
+      });
+    }
+    client.on("data", (data) => {
+      for (const frame of requests.take(client, data)) {
+        const fate = frame.readInt16BE(4) === produceApi ? this.decide(++this.#produced) : "pass";
+        if (fate !== "pass") this.lost++;
+        if (fate === "drop-request") return cut();
+        fates.set(frame.readInt32BE(8), fate);
+        broker.write(frame);
+      }
+    });
+    broker.on("data", (data) => {
+      for (const frame of requests.take(broker, data)) {
+        const fate = fates.get(frame.readInt32BE(4)) ?? "pass";
+        fates.delete(frame.readInt32BE(4));
+        if (fate === "drop-answer") return cut();
+        if (fate === "pass") client.write(frame);
+      }
+    });
+  }
+}
+
+/** Cuts each connection's bytes into frames of the protocol: int32 length, then so many bytes. */
+class Frames {
+  readonly #rest = new WeakMap<Socket, Buffer>();
+
+  take(socket: Socket, data: Buffer): readonly Buffer[] {
+    let bytes = Buffer.concat([this.#rest.get(socket) ?? Buffer.alloc(0), data]);
+    const frames: Buffer[] = [];
+    while (bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0)) {
+      const length = 4 + bytes.readInt32BE(0);
+      frames.push(bytes.subarray(0, length));
+      bytes = bytes.subarray(length);
+    }
+    this.#rest.set(socket, bytes);
+    return frames;
+  }
+}
+
+const requests = new Frames();
