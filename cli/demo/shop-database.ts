@@ -15,7 +15,7 @@ CREATE TABLE customers (
   email TEXT NOT NULL UNIQUE,
   vip BOOLEAN NOT NULL DEFAULT 0,
   balance INTEGER NOT NULL,
-  joined TEXT NOT NULL,
+  joined DATE NOT NULL,
   note
 );
 CREATE TABLE orders (
@@ -40,7 +40,7 @@ CREATE TABLE payments (
   order_id INTEGER REFERENCES orders(id),
   cents BIGINT NOT NULL,
   receipt BLOB,
-  details TEXT
+  details JSON
 );
 CREATE TABLE transfers (
   id INTEGER PRIMARY KEY,

@@ -12,7 +12,7 @@ export const reservedKeys: readonly ReservedKey[] = [
   { path: ["target", "adminUrl"], comes: "comes with least-privilege roles" },
   {
     path: ["target", "tls"],
-    comes: "comes with TLS settings of their own; until then say it in the URL's host: loopback is plain, all else is verified",
+    comes: "comes with TLS settings of its own; until then `?sslmode=` and `&sslrootcert=` in `target.url` say it",
   },
   { path: ["source", "log"], comes: "comes with limits on the capture log" },
   { path: ["snapshot", "window"], comes: "comes with paced snapshots" },
