@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { Follower } from "../../support/follower.js";
+import { SourceFile } from "../../support/sqlite.js";
+
+test("a first snapshot and what follows it make a replica equal to the tables", async () => {
+  await using file = await SourceFile.of(`
+    CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, price REAL);
+    CREATE TABLE empty (id INTEGER PRIMARY KEY);
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO item SELECT i, 'item ' || i, i / 4.0 FROM n;
+  `);
+  await using follower = new Follower(await file.open());
+  await follower.catchUp(0);
+  expect(follower.cuts.at(-1)?.end.phases.get(1 as never)).toBe("streaming");
+  follower.replica.assertEquals((t) => file.rows(t), "after the snapshot");
+
+  file
+    .application()
+    .exec("UPDATE item SET price = 1 WHERE id < 10; DELETE FROM item WHERE id = 5; INSERT INTO item VALUES (-1, NULL, 2.5)");
+  await follower.catchUp(file.newestSeq());
+  follower.replica.assertEquals((t) => file.rows(t), "after live changes");
+  expect(follower.replica.isComplete()).toBe(true);
+});
