@@ -27,7 +27,7 @@ export interface PlanRequest {
   readonly catalog: SourceCatalog;
   /** By table; a table without a profile is planned by its declarations alone. */
   readonly profiles: ReadonlyMap<TableId, readonly ColumnProfile[]>;
-  /** The plan that is applied already, if any: a `run-start` that was written once stays as it is. */
+  /** The plan that is applied already, if any: what it decided by itself (types by the rows of then, `run-start`) stays. */
   readonly applied?: TargetPlan | null;
   readonly now: Date;
 }
@@ -190,11 +190,12 @@ interface TableRequest {
 function planTable(report: Report, { request, source, target, names }: TableRequest): TablePlan | null {
   const { description } = source;
   const profiles = request.profiles.get(description.table) ?? [];
+  const applied = request.applied?.tables.find((table) => table.source === description.table);
   const planned = planColumns(report, {
     table: description,
     profiles,
     settings: request.settings.tables.get(description.table),
-    applied: request.applied?.tables.find((table) => table.source === description.table),
+    applied,
     now: request.now,
   });
   for (const note of source.notes) report({ severity: "note", code: "source.note", what: note, remedy: "" });
@@ -216,7 +217,7 @@ function planTable(report: Report, { request, source, target, names }: TableRequ
     target,
     columns: planned.columns,
     key: [first, ...others],
-    indexes: planIndexes(report, { source, planned, targetName: target.name, profiles, names }),
+    indexes: planIndexes(report, { source, planned, targetName: target.name, profiles, applied: applied?.indexes ?? [], names }),
     foreignKeys: [],
     dropped: planned.dropped,
   };

@@ -38,7 +38,8 @@ export function planColumns(report: Report, request: ColumnsRequest): PlannedCol
     const isKey = request.table.key.includes(index);
     if (wish === undefined || wish.kind === "map") {
       const profile = request.profiles.find((candidate) => candidate.column === column.name);
-      columns.push(planColumn(report, { column, profile, wish, isKey }));
+      const applied = request.applied?.columns.find((candidate) => candidate.source === column.name);
+      columns.push(planColumn(report, { column, profile, wish, isKey, applied }));
       continue;
     }
     dropped.push(column.name);
@@ -79,18 +80,19 @@ interface ColumnRequest {
   readonly profile: ColumnProfile | undefined;
   readonly wish: (ColumnSettings & { readonly kind: "map" }) | undefined;
   readonly isKey: boolean;
+  readonly applied: ColumnPlan | undefined;
 }
 
 function planColumn(report: Report, request: ColumnRequest): ColumnPlan {
-  const { column, profile, wish, isKey } = request;
+  const { column, profile, wish, isKey, applied } = request;
   const { type, conversion } = typeOf(report, request);
   if (isKey) checkKey(report, column, type, profile);
   return {
     source: column.name,
     target: wish?.to ?? column.name,
     type: formatType(type),
-    // A column can be declared NOT NULL and hold NULL all the same; the rows count.
-    nullable: !isKey && (column.nullable || (profile?.nulls ?? 0) > 0),
+    // A column can be declared NOT NULL and hold NULL all the same; the rows count, those of an earlier plan too.
+    nullable: !isKey && (column.nullable || (profile?.nulls ?? 0) > 0 || applied?.nullable === true),
     conversion,
     written: "always",
     constant: null,
@@ -101,8 +103,14 @@ const text: PostgresType = { kind: "text" };
 const moment: PostgresType = { kind: "timestamp", precision: null, zone: true };
 
 function typeOf(report: Report, request: ColumnRequest): { readonly type: PostgresType; readonly conversion: Conversion } {
-  const { column, profile, wish, isKey } = request;
+  const { column, profile, wish, isKey, applied } = request;
   if (wish?.type === undefined || (wish.type === null && wish.from === null)) {
+    const before = applied === undefined ? null : parseType(applied.type);
+    // A default is decided once: the rows that came since may suggest another type, but the target's column has this one.
+    if (applied !== undefined && before !== null) {
+      reportExplicit(report, column, before, profile);
+      return { type: before, conversion: applied.conversion };
+    }
     const choice = chooseType(column, profile, isKey);
     const type = parseType(choice.type) ?? text;
     if (choice.why !== null) reportChoice(report, column, formatType(type), choice.why, profile);

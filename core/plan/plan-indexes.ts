@@ -14,6 +14,8 @@ export interface IndexesRequest {
   readonly planned: PlannedColumns;
   readonly targetName: string;
   readonly profiles: readonly ColumnProfile[];
+  /** As applied: what the rows of then allowed stays, whatever the rows of now suggest. */
+  readonly applied: readonly IndexPlan[];
   /** Index names of the target schema: PostgreSQL keeps them beside the tables' names. */
   readonly names: NameSpace;
 }
@@ -38,11 +40,16 @@ function planIndex(report: Report, request: IndexesRequest, index: SourceIndex, 
   if (known.length < columns.length) return leaveOut("a column of it is not carried over");
   const odd = known.find((column) => column.type === "json" || column.type === "xml");
   if (odd !== undefined) return leaveOut(`${odd.type} (column '${odd.target}') has no order`);
+  const targets = known.map((column) => column.target);
+  const make = (): readonly IndexPlan[] => [
+    { name: request.names.take(indexName(request, index, known, unique)), columns: targets, unique },
+  ];
+  if (request.applied.some((before) => before.unique === unique && before.columns.join("\0") === targets.join("\0"))) return make();
   const long = known.find((column) => bytesMax(request, column) > indexedBytesMax);
   if (long !== undefined) return leaveOut(`column '${long.target}' holds values longer than an index entry may be`, "warning");
   const loose = unique ? known.find((column) => !staysApart(request, column)) : undefined;
   if (loose !== undefined) return leaveOut(`values of column '${loose.source ?? ""}' that differ at the source can be equal at the target`);
-  return [{ name: request.names.take(indexName(request, index, known, unique)), columns: known.map((column) => column.target), unique }];
+  return make();
 }
 
 const bytesMax = (request: IndexesRequest, column: ColumnPlan): number =>

@@ -67,7 +67,8 @@ describe("numbers", () => {
         expect(read).toBe(String(value));
         continue;
       }
-      const given = parseDecimal(String(value));
+      const given =
+        typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? parseDecimal(value.toString()) : null;
       const held = parseDecimal(read);
       expect(given !== null && held !== null && sameDecimal(given, held)).toBe(true);
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { tableId } from "../../../core/vocabulary/ids.js";
-import { map, planOf, said } from "./catalogue-of.js";
+import { map, planOf, said, type TableWords } from "./catalogue-of.js";
 
 const drop = { kind: "drop" } as const;
 
@@ -203,5 +203,32 @@ describe("tables", () => {
     const result = planOf({ tables, settings: { t: { columns: { a: map({ type: "text" }) } } } });
     expect(said(result)).toEqual(["error value.type a", "error value.nul a"]);
     expect(result.findings.map((finding) => finding.count)).toEqual([1, 1]);
+  });
+});
+
+describe("planning again", () => {
+  const empty: TableWords = {
+    name: "t",
+    columns: ["id INTEGER", "at DATETIME", "ok BOOLEAN!", "n INTEGER"],
+    uniques: [{ name: "u", columns: ["n"] }],
+  };
+  const full: TableWords = {
+    ...empty,
+    rows: [
+      [1n, "2026-11-20 10:11:12", 7n, 1.5],
+      [2n, null, 1n, "x".repeat(3_000)],
+    ],
+  };
+
+  test("what rows decided once stays, whatever the rows of now suggest", () => {
+    const first = planOf({ tables: [empty] }).plan;
+    expect(planOf({ tables: [full], applied: first }).plan).toEqual(first);
+    expect(planOf({ tables: [full] }).plan).not.toEqual(first);
+  });
+
+  test("settings still change it", () => {
+    const first = planOf({ tables: [empty] }).plan;
+    const again = planOf({ tables: [full], applied: first, settings: { t: { columns: { at: map({ type: "timestamptz" }) } } } });
+    expect(again.plan.tables[0]?.columns[1]).toMatchObject({ type: "timestamp with time zone", conversion: { kind: "iso" } });
   });
 });
