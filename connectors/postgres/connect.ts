@@ -1,20 +1,28 @@
 /** The way in: from a URL to a Target. */
-import type { Clock } from "../../core/clock.js";
+import { type Clock, systemClock } from "../../core/clock.js";
 import type { Target } from "../../core/contracts/target.js";
-import { TailraceError } from "../../core/errors.js";
-import type { Secret } from "../../core/secret.js";
+import { Secret } from "../../core/secret.js";
 import type { PipelineId } from "../../core/vocabulary/ids.js";
+import { Connection } from "./connection.js";
+import { parseConnectionUrl } from "./connection-url.js";
+import { PostgresTarget } from "./target.js";
 
 export interface TargetOptions {
   /** postgresql://user:password@host:port/database?sslmode=…; see connection-url.ts for what it may say. */
   readonly url: Secret | string;
   readonly pipeline: PipelineId;
-  /** Shown in pg_stat_activity behind `tailrace/`. */
-  readonly applicationName?: string;
   readonly clock?: Clock;
 }
 
 /** Connects once, to refuse what cannot be a target: an unsafe or refused connection, a server before 14, a database that is not UTF-8. */
-export async function connectTarget(_options: TargetOptions, _signal: AbortSignal): Promise<Target> {
-  throw new TailraceError("not-yet", { what: "The PostgreSQL target is being built" });
+export async function connectTarget(options: TargetOptions, signal: AbortSignal): Promise<Target> {
+  const settings = parseConnectionUrl(options.url instanceof Secret ? options.url.reveal() : options.url);
+  const applicationName = shortName(options.pipeline);
+  signal.throwIfAborted();
+  await using probe = await Connection.open(settings, { applicationName, pipelined: false });
+  void probe;
+  return new PostgresTarget({ settings, pipeline: options.pipeline, applicationName, clock: options.clock ?? systemClock });
 }
+
+/** PostgreSQL cuts it at 63 bytes and prints what is not ASCII as question marks; sessions of a pipeline are recognised by it. */
+const shortName = (pipeline: PipelineId): string => `tailrace/${pipeline.replaceAll(/[^ -~]/g, "?")}`.slice(0, 63);

@@ -1,0 +1,163 @@
+/**
+ * One session of PostgreSQL: opened with settings that make text forms and transactions mean the same everywhere, checked for version and
+ * encoding. Errors pass as the server sent them; the public methods of the target translate them.
+ */
+import { once } from "node:events";
+import pg, { type QueryResult } from "pg";
+import { from as copyFrom } from "pg-copy-streams";
+import { TailraceError } from "../../core/errors.js";
+import type { ConnectionSettings } from "./connection-url.js";
+import { sqlState, withTargetErrors } from "./pg-errors.js";
+
+/** With a name, the server parses and plans the text once per session. */
+export interface Query {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}
+/** Of statements sent in one go: the first that failed by itself, or null. Those behind it were not executed. */
+export interface PipelineResult {
+  readonly results: readonly (QueryResult | null)[];
+  readonly failure: { readonly index: number; readonly error: unknown } | null;
+}
+export interface OpenOptions {
+  readonly applicationName: string;
+  /** All statements are sent at once; COPY is impossible. */
+  readonly pipelined: boolean;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+const versionMin = 140_000;
+
+/** What must not depend on the role's, the database's or the server's own settings. */
+const sessionSettings: Readonly<Record<string, string>> = {
+  timezone: "UTC",
+  datestyle: "ISO, YMD",
+  intervalstyle: "iso_8601",
+  extra_float_digits: "1",
+  bytea_output: "hex",
+  standard_conforming_strings: "on",
+  // Our own statements name every schema; extension types named without one live in public.
+  search_path: "pg_catalog, public, pg_temp",
+  default_transaction_isolation: "read committed",
+  default_transaction_read_only: "off",
+  default_transaction_deferrable: "off",
+  client_min_messages: "warning",
+  statement_timeout: "0",
+  lock_timeout: "10s",
+  // A sink that is stopped inside a transaction must not hold its locks for ever; a successor does not wait for this, it ends the session.
+  idle_in_transaction_session_timeout: "60s",
+  tcp_keepalives_idle: "30",
+  tcp_keepalives_interval: "10",
+  tcp_keepalives_count: "3",
+  jit: "off",
+};
+
+export class Connection implements AsyncDisposable {
+  #lost: unknown = null;
+
+  private constructor(
+    readonly pid: number,
+    private readonly client: pg.Client,
+  ) {}
+
+  static async open(settings: ConnectionSettings, options: OpenOptions): Promise<Connection> {
+    const { connectTimeoutMs, ...where } = settings;
+    const client = new pg.Client({
+      ...where,
+      application_name: options.applicationName,
+      connectionTimeoutMillis: connectTimeoutMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      pipeline: options.pipelined,
+    });
+    let early: Connection | null = null;
+    client.on("error", (error) => early?.lose(error));
+    return withTargetErrors(
+      async () => {
+        await client.connect();
+        try {
+          const pid = await greet(client, { ...sessionSettings, ...options.settings });
+          early = new Connection(pid, client);
+          return early;
+        } catch (thrown) {
+          await client.end();
+          throw thrown;
+        }
+      },
+      { host: settings.host, port: settings.port, database: settings.database },
+    );
+  }
+
+  async query<Row extends pg.QueryResultRow = pg.QueryResultRow>(query: string | Query): Promise<QueryResult<Row>> {
+    const { name, text, values } = typeof query === "string" ? { text: query } : query;
+    if (values === undefined) return this.client.query<Row>(text);
+    return this.client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+  }
+
+  /** Rows only. */
+  async rows<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
+    return (await this.query<Row>({ text, values })).rows;
+  }
+
+  /** Legal on a pipelined connection. Answers when every statement was answered or the connection is gone; rejects never. */
+  async pipeline(queries: readonly Query[]): Promise<PipelineResult> {
+    const settled = await Promise.allSettled(queries.map((query) => this.query(query)));
+    // 25P02: not executed because an earlier statement failed. Should that be all there is, it is the failure.
+    const failures = settled.flatMap((one, index) => (one.status === "rejected" ? [{ index, error: one.reason as unknown }] : []));
+    const failure = failures.find(({ error }) => sqlState(error) !== "25P02") ?? failures[0] ?? null;
+    return { results: settled.map((one) => (one.status === "fulfilled" ? one.value : null)), failure };
+  }
+
+  /** Legal on a plain connection, inside a transaction. */
+  async copy(text: string, buffers: Iterable<Buffer>): Promise<void> {
+    const stream = this.client.query(copyFrom(text));
+    const failed = once(stream, "finish");
+    for (const buffer of buffers) {
+      if (stream.destroyed || stream.errored !== null) break;
+      if (!stream.write(buffer)) await Promise.race([once(stream, "drain"), failed]);
+    }
+    stream.end();
+    await failed;
+  }
+
+  /** Why nothing can be asked of this connection any more; null while it lives. */
+  lost(): unknown {
+    return this.#lost;
+  }
+
+  /** Idempotent. Waits for what was asked before. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#lost === null) {
+      this.#lost = new TailraceError("target.unavailable", { what: "The connection was closed" });
+      await this.client.end();
+    }
+  }
+
+  private lose(error: unknown): void {
+    this.#lost ??= error;
+  }
+}
+
+async function greet(client: pg.Client, settings: Readonly<Record<string, string>>): Promise<number> {
+  const { rows } = await client.query<{ version: number; number: string; encoding: string; pid: number }>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS number,
+            current_setting('server_encoding') AS encoding, pg_backend_pid() AS pid`,
+  );
+  const [server] = rows;
+  if (server === undefined || server.version < versionMin) {
+    throw new TailraceError("target.version", { what: `The server is PostgreSQL ${server?.number ?? "?"}` });
+  }
+  if (server.encoding !== "UTF8") {
+    throw new TailraceError("target.encoding", { what: `The database is encoded as ${server.encoding}` });
+  }
+  await client.query("SELECT set_config(s.name, s.value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)", [
+    Object.keys(settings),
+    Object.values(settings),
+  ]);
+  // Raised, never lowered: remote_apply is a promise that somebody made.
+  await client.query(
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+  );
+  return server.pid;
+}

@@ -1,0 +1,52 @@
+/** Removes a pipeline's rows from schema `tailrace`, the schema itself with its last pipeline, and on request the tables that it made. */
+import type { PipelineId } from "../../core/vocabulary/ids.js";
+import type { Connection } from "./connection.js";
+import { qualified } from "./quote.js";
+import { stateExists } from "./state-schema.js";
+
+export async function destroyPipeline(
+  connection: Connection,
+  pipeline: PipelineId,
+  options: { readonly tables: boolean },
+): Promise<readonly string[]> {
+  await connection.query("BEGIN");
+  try {
+    const removed = (await stateExists(connection)) ? await remove(connection, pipeline, options.tables) : [];
+    await connection.query("COMMIT");
+    return removed;
+  } catch (thrown) {
+    if (connection.lost() === null) await connection.query("ROLLBACK");
+    throw thrown;
+  }
+}
+
+async function remove(connection: Connection, pipeline: PipelineId, tables: boolean): Promise<readonly string[]> {
+  const removed: string[] = [];
+  const ours = tables ? await createdTables(connection, pipeline) : [];
+  if (ours.length > 0) {
+    // In one statement, since foreign keys between them may go in circles.
+    await connection.query(`DROP TABLE ${ours.join(", ")}`);
+    removed.push(...ours.map((name) => `table ${name}`));
+  }
+  for (const table of ["pipeline_table", "pipeline", "consistency_group"]) {
+    const result = await connection.query({ text: `DELETE FROM tailrace.${table} WHERE pipeline = $1`, values: [pipeline] });
+    if ((result.rowCount ?? 0) > 0) removed.push(`state of pipeline ${pipeline} in tailrace.${table}`);
+  }
+  const [others] = await connection.rows<{ found: boolean }>("SELECT EXISTS (SELECT FROM tailrace.pipeline) AS found");
+  if (others?.found === false) {
+    await connection.query("DROP SCHEMA tailrace CASCADE");
+    removed.push("schema tailrace");
+  }
+  return removed;
+}
+
+async function createdTables(connection: Connection, pipeline: PipelineId): Promise<readonly string[]> {
+  const rows = await connection.rows<{ schema: string; name: string }>(
+    `SELECT DISTINCT n.nspname AS schema, t.relname AS name FROM tailrace.pipeline_table AS p
+     JOIN pg_namespace AS n ON n.nspname = p.plan #>> '{target,schema}'
+     JOIN pg_class AS t ON t.relnamespace = n.oid AND t.relname = p.plan #>> '{target,name}' AND t.relkind = 'r'
+     WHERE p.pipeline = $1 AND p.created_by_us ORDER BY 1, 2`,
+    [pipeline],
+  );
+  return rows.map(qualified);
+}

@@ -1,0 +1,89 @@
+/**
+ * Last state per key of one table, by position, remembering whether the row was born meanwhile.
+ *
+ * A key change is the delete of one key and the state of another, in this order: at the source it can only take a key that is free by then, so
+ * following positions one by one comes out right also when keys change places through a third.
+ */
+import type { Change } from "../../core/contracts/change.js";
+import { TailraceError } from "../../core/errors.js";
+import type { Position } from "../../core/vocabulary/position.js";
+import type { TableDescription } from "../../core/vocabulary/table.js";
+import { type Key, keyText, type Row, type Value } from "../../core/vocabulary/value.js";
+
+export interface Folded {
+  readonly key: Key;
+  /** Null: deleted. */
+  readonly after: Row | null;
+  readonly born: boolean;
+  readonly at: Position;
+  /** Names the columns of `after`. */
+  readonly table: TableDescription;
+}
+
+export class Fold {
+  readonly #entries = new Map<string, Folded>();
+  #taken = 0;
+  #bytes = 0;
+
+  add(table: TableDescription, change: Change): void {
+    const { at, key } = change;
+    switch (change.kind) {
+      case "create":
+        return this.#put({ key, after: change.after, born: true, at, table });
+      case "update":
+      case "state":
+        return this.#put({ key, after: change.after, born: this.#isBorn(key), at, table });
+      case "rekey":
+        this.#put({ key: change.from, after: null, born: false, at, table });
+        return this.#put({ key, after: change.after, born: true, at, table });
+      case "delete":
+        return this.#put({ key, after: null, born: false, at, table });
+      default:
+        throw new TailraceError("internal", { what: "a change without a kind" });
+    }
+  }
+
+  entries(): Iterable<Folded> {
+    return this.#entries.values();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Records that count: a key change is two. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  get folded(): number {
+    return this.#taken - this.#entries.size;
+  }
+
+  /** Roughly what the rows hold, superseded ones included. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  #put(entry: Folded): void {
+    this.#taken += 1;
+    this.#bytes += entry.after === null ? 64 : bytesOf(entry.after);
+    this.#entries.set(keyText(entry.key), entry);
+  }
+
+  #isBorn(key: Key): boolean {
+    return this.#entries.get(keyText(key))?.born ?? false;
+  }
+}
+
+export function bytesOf(row: Row): number {
+  let bytes = 64;
+  for (const value of row) bytes += bytesOfValue(value);
+  return bytes;
+}
+
+function bytesOfValue(value: Value): number {
+  if (typeof value === "string") return 16 + value.length;
+  if (value instanceof Uint8Array) return 64 + value.byteLength;
+  return 16;
+}

@@ -1,0 +1,121 @@
+/** One table of the plan, ready to be written to: its SQL, its mapping, and what a refused value is called. */
+import type { Chunk } from "../../core/contracts/change.js";
+import type { TablePlan } from "../../core/contracts/plan.js";
+import { TailraceError } from "../../core/errors.js";
+import type { Mapped, TableMapping, TargetRow } from "../../core/mapping/mapped.js";
+import { compileMapping } from "../../core/mapping/table-mapping.js";
+import { formatPosition, type Position } from "../../core/vocabulary/position.js";
+import { keyOf, type TableDescription } from "../../core/vocabulary/table.js";
+import { isRawText, type Key, type Row, type Value } from "../../core/vocabulary/value.js";
+import type { Connection, Query } from "./connection.js";
+import type { Folded } from "./fold.js";
+import { type BaseTypes, type MappedRange, TableStatements } from "./table-statements.js";
+
+/** A fold as statements. The keys of `upserts` and `deletes` are disjoint. */
+export interface TableWrites {
+  readonly upserts: readonly Query[];
+  readonly deletes: readonly Query[];
+  readonly rows: number;
+}
+
+export class TargetTable {
+  readonly statements: TableStatements;
+  readonly #mappings = new WeakMap<TableDescription, TableMapping>();
+
+  constructor(
+    readonly plan: TablePlan,
+    number: number,
+    bases: BaseTypes,
+    /** An immediate UNIQUE is on it and nothing cascades from it: a freed value must be gone before it is taken again. */
+    readonly deletesFirst: boolean,
+  ) {
+    this.statements = new TableStatements(plan, number, bases);
+  }
+
+  /** Throws `plan.changed` when the plan cannot map what the source is now. */
+  mappingOf(table: TableDescription): TableMapping {
+    const known = this.#mappings.get(table);
+    if (known !== undefined) return known;
+    const mapping = compileMapping(this.plan, table);
+    this.#mappings.set(table, mapping);
+    return mapping;
+  }
+
+  writes(entries: Iterable<Folded>): TableWrites {
+    const born: TargetRow[] = [];
+    const other: TargetRow[] = [];
+    const deleted: TargetRow[] = [];
+    for (const entry of entries) {
+      if (entry.after === null) deleted.push(this.mapKey(entry.table, entry.key, entry.at));
+      else (entry.born ? born : other).push(this.mapRow(entry.table, entry.after, entry.at));
+    }
+    const upserts = [
+      ...(born.length === 0 ? [] : [this.statements.upsert(born, true)]),
+      ...(other.length === 0 ? [] : [this.statements.upsert(other, false)]),
+    ];
+    const deletes = deleted.length === 0 ? [] : [this.statements.delete(deleted)];
+    return { upserts, deletes, rows: born.length + other.length + deleted.length };
+  }
+
+  mapRow(table: TableDescription, row: Row, at: Position): TargetRow {
+    return this.#accepted(this.mappingOf(table).map(row), () => keyOf(table, row), at);
+  }
+
+  mapKey(table: TableDescription, key: Key, at: Position): TargetRow {
+    return this.#accepted(this.mappingOf(table).mapKey(key), () => key, at);
+  }
+
+  mapRange(table: TableDescription, scope: Chunk["scope"], at: Position): MappedRange {
+    return {
+      after: scope.after === null ? null : this.mapKey(table, scope.after, at),
+      upTo: scope.upTo === null ? null : this.mapKey(table, scope.upTo, at),
+    };
+  }
+
+  #accepted(mapped: Mapped, key: () => Key, at: Position): TargetRow {
+    if (mapped.kind === "row") return mapped.row;
+    throw new TailraceError(mapped.code, {
+      what: mapped.reason,
+      where: { table: this.plan.source, column: mapped.column, key: nameKey(key()), position: formatPosition(at) },
+    });
+  }
+}
+
+/** A key for people: it names the row that stops the pipeline. */
+export const nameKey = (key: Key): string => {
+  const text = key.map(nameValue).join(", ");
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+};
+
+function nameValue(value: Value): string {
+  if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString("hex")}'`;
+  if (isRawText(value)) return `x'${Buffer.from(value.rawText).toString("hex")}'`;
+  return typeof value === "object" && value !== null ? "…" : String(value);
+}
+
+/** What the catalogue says about types and indexes, asked once per session. */
+export async function loadTables(connection: Connection, plans: readonly TablePlan[]): Promise<readonly TargetTable[]> {
+  const bases = await readBaseTypes(connection, plans);
+  const immediate = await tablesWithImmediateUnique(connection);
+  return plans.map((plan, i) => new TargetTable(plan, i, bases, immediate.has(`${plan.target.schema}\0${plan.target.name}`)));
+}
+
+async function readBaseTypes(connection: Connection, plans: readonly TablePlan[]): Promise<BaseTypes> {
+  const types = [...new Set(plans.flatMap((plan) => plan.columns.map((column) => column.type)))];
+  const rows = await connection.rows<{ type: string; base: string }>(
+    // With a length of -1, not NULL: NULL prints bit and character, which mean bit(1) and character(1) when read again.
+    "SELECT t.type, format_type(t.type::regtype, -1) AS base FROM unnest($1::text[]) AS t (type)",
+    [types],
+  );
+  return new Map(rows.map(({ type, base }) => [type, base]));
+}
+
+async function tablesWithImmediateUnique(connection: Connection): Promise<ReadonlySet<string>> {
+  const rows = await connection.rows<{ schema: string; name: string }>(
+    `SELECT DISTINCT n.nspname AS schema, t.relname AS name
+     FROM pg_index AS i JOIN pg_class AS t ON t.oid = i.indrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace
+     WHERE i.indisunique AND i.indimmediate AND NOT i.indisprimary AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'tailrace')
+       AND NOT EXISTS (SELECT FROM pg_constraint AS f WHERE f.contype = 'f' AND f.confrelid = t.oid AND f.confdeltype IN ('c', 'n', 'd'))`,
+  );
+  return new Set(rows.map(({ schema, name }) => `${schema}\0${name}`));
+}

@@ -1,0 +1,104 @@
+/** PostgreSQL as a Target: each question on a connection of its own, closed with the answer; the long-lived ones belong to the session. */
+import type { Clock } from "../../core/clock.js";
+import type { AppliedCut } from "../../core/contracts/log.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { Conservation, Direction, Target, TargetSession } from "../../core/contracts/target.js";
+import { TailraceError } from "../../core/errors.js";
+import type { GroupId, PipelineId, TableId } from "../../core/vocabulary/ids.js";
+import { Connection } from "./connection.js";
+import type { ConnectionSettings } from "./connection-url.js";
+import { destroyPipeline } from "./destroy.js";
+import { withTargetErrors } from "./pg-errors.js";
+import { prepare, prepareStatements } from "./prepare.js";
+import { PostgresSession } from "./session.js";
+import { readActiveState, readTotals } from "./state.js";
+import { stateExists } from "./state-schema.js";
+import { readStoredPlan } from "./stored-plan.js";
+
+export interface PostgresTargetOptions {
+  readonly settings: ConnectionSettings;
+  readonly pipeline: PipelineId;
+  readonly applicationName: string;
+  readonly clock: Clock;
+}
+
+export class PostgresTarget implements Target {
+  constructor(private readonly options: PostgresTargetOptions) {}
+
+  async preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]> {
+    this.#assertOurs(plan);
+    return this.#ask(signal, (connection) => prepareStatements(connection, plan));
+  }
+
+  async prepare(plan: TargetPlan, signal: AbortSignal): Promise<void> {
+    this.#assertOurs(plan);
+    await this.#ask(signal, (connection) => prepare(connection, plan));
+  }
+
+  async plan(signal: AbortSignal): Promise<TargetPlan | null> {
+    return this.#askState(signal, null, (connection) => readStoredPlan(connection, this.options.pipeline));
+  }
+
+  async applied(group: GroupId, signal: AbortSignal): Promise<AppliedCut | null> {
+    return this.#askState(signal, null, async (connection) => {
+      return (await readActiveState(connection, this.options.pipeline, group))?.applied ?? null;
+    });
+  }
+
+  async totals(group: GroupId, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {
+    const place = { pipeline: this.options.pipeline, group, direction: "forward" as const };
+    return this.#askState(signal, new Map(), (connection) => readTotals(connection, place));
+  }
+
+  async setPaused(group: GroupId, paused: boolean, signal: AbortSignal): Promise<void> {
+    const { pipeline } = this.options;
+    const text = `UPDATE tailrace.consistency_group SET paused = $3, paused_at = CASE WHEN $3 THEN coalesce(paused_at, now()) END
+                  WHERE pipeline = $1 AND group_id = $2`;
+    const changed = await this.#askState(signal, 0, async (connection) => {
+      return (await connection.query({ text, values: [pipeline, group, paused] })).rowCount ?? 0;
+    });
+    if (changed === 0) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline", where: { pipeline } });
+  }
+
+  async paused(group: GroupId, signal: AbortSignal): Promise<boolean> {
+    const text = "SELECT paused FROM tailrace.consistency_group WHERE pipeline = $1 AND group_id = $2";
+    return this.#askState(signal, false, async (connection) => {
+      const [row] = await connection.rows<{ paused: boolean }>(text, [this.options.pipeline, group]);
+      return row?.paused === true;
+    });
+  }
+
+  async own(
+    claim: { readonly group: GroupId; readonly direction: Direction; readonly takeoverMs: number },
+    signal: AbortSignal,
+  ): Promise<TargetSession> {
+    const { settings, applicationName, clock, pipeline } = this.options;
+    const prepared = await this.#ask(signal, stateExists);
+    if (!prepared) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline", where: { pipeline } });
+    const place = { pipeline, group: claim.group, direction: claim.direction };
+    return withTargetErrors(() => PostgresSession.open({ settings, applicationName, clock, place, takeoverMs: claim.takeoverMs }, signal));
+  }
+
+  async destroy(options: { readonly tables: boolean }, signal: AbortSignal): Promise<readonly string[]> {
+    return this.#ask(signal, (connection) => destroyPipeline(connection, this.options.pipeline, options));
+  }
+
+  /** Nothing to release: every question has closed its connection. */
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #ask<T>(signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    const { settings, applicationName } = this.options;
+    await using connection = await Connection.open(settings, { applicationName, pipelined: false });
+    return await withTargetErrors(() => work(connection));
+  }
+
+  async #askState<T>(signal: AbortSignal, whenMissing: T, work: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#ask(signal, async (connection) => ((await stateExists(connection)) ? work(connection) : whenMissing));
+  }
+
+  #assertOurs(plan: TargetPlan): void {
+    if (plan.pipeline === this.options.pipeline) return;
+    throw new TailraceError("internal", { what: `a plan of pipeline ${plan.pipeline} for a target of ${this.options.pipeline}` });
+  }
+}
