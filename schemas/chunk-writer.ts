@@ -17,7 +17,11 @@ export interface ChunkWriterOptions {
   readonly schemaId: number;
 }
 
-export function writeChunk(out: GrowingBuffer, options: ChunkWriterOptions, part: { readonly chunk: Chunk; readonly epoch: WriterEpoch }) {
+export function writeChunk(
+  out: GrowingBuffer,
+  options: ChunkWriterOptions,
+  part: { readonly chunk: Chunk; readonly epoch: WriterEpoch },
+): EncodedRecord {
   const { topic, table, rows, schemaId } = options;
   const { chunk, epoch } = part;
   out.begin();
@@ -32,9 +36,8 @@ export function writeChunk(out: GrowingBuffer, options: ChunkWriterOptions, part
   for (const row of chunk.rows) rows.row(out, row);
   out.byte(0);
   const value = out.end();
-  checkRecordSize(table.table, value.length);
-  const record: EncodedRecord = { topic, partition: 0, key: Buffer.from(table.table, "utf8"), value, headers: [], counts: 1 };
-  return record;
+  const key = Buffer.from(table.table, "utf8");
+  return checkRecordSize(table.table, { topic, partition: 0, key, value, headers: [], counts: 1 });
 }
 
 function writeBound(out: GrowingBuffer, rows: RowWriter, key: Key | null): void {

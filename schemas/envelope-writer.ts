@@ -106,9 +106,8 @@ export class EnvelopeWriter {
   }
 
   #record(key: Uint8Array, value: Uint8Array, headers: readonly Header[]): EncodedRecord {
-    const { topic } = this.#options.described;
-    checkRecordSize(this.#options.described.table.table, key.length + value.length);
-    return { topic, partition: 0, key, value, headers, counts: 1 };
+    const { topic, table } = this.#options.described;
+    return checkRecordSize(table.table, { topic, partition: 0, key, value, headers, counts: 1 });
   }
 
   #tombstone(key: Uint8Array): EncodedRecord {

@@ -1,12 +1,12 @@
 import { TailraceError } from "../core/errors.js";
+import { recordBytes, recordBytesMax } from "../core/record-size.js";
+import type { EncodedRecord } from "../core/contracts/log.js";
 import type { TableId } from "../core/vocabulary/ids.js";
 
-/** The topic limit, less room for what the log puts around a record. */
-const recordBytesMax = 8 * 1024 * 1024 - 4096;
-
 /** Asked here, where the table is still known by name; the log would only know the topic. */
-export function checkRecordSize(table: TableId, bytes: number): void {
-  if (bytes <= recordBytesMax) return;
+export function checkRecordSize(table: TableId, record: EncodedRecord): EncodedRecord {
+  const bytes = recordBytes(record);
+  if (bytes <= recordBytesMax) return record;
   throw new TailraceError("log.record-too-large", {
     what: `a row takes ${bytes} bytes on the wire, ${recordBytesMax} are allowed`,
     where: { table, bytes },

@@ -27,7 +27,12 @@ const schemas = tableSchemas({ topic: topic("tr.orders"), table: orders });
 const envelope = JSON.parse(schemas.envelope) as RecordSchema;
 const fieldOf = (record: RecordSchema, name: string): Field | undefined => record.fields.find((field) => field.name === name);
 const names = (record: RecordSchema): readonly string[] => record.fields.map((field) => field.name);
-const valueRecord = (fieldOf(envelope, "before")?.type as [unknown, RecordSchema])[1];
+/** Of `["null", record]`. */
+const optionalRecord = (name: string): RecordSchema => {
+  const [, record] = (fieldOf(envelope, name)?.type ?? []) as [unknown, RecordSchema];
+  return record;
+};
+const valueRecord = optionalRecord("before");
 
 describe("Debezium's envelope", () => {
   it("has its names, version and order of fields", () => {
@@ -74,7 +79,7 @@ describe("Debezium's envelope", () => {
   });
 
   it("has the transaction block", () => {
-    const block = (fieldOf(envelope, "transaction")?.type as [unknown, RecordSchema])[1];
+    const block = optionalRecord("transaction");
     expect([block.namespace, block.name, block["connect.name"]]).toEqual(["event", "block", "event.block"]);
     expect(names(block)).toEqual(["id", "total_order", "data_collection_order"]);
   });

@@ -78,12 +78,12 @@ describe("the wire format", () => {
     const registry = new MapRegistry();
     await encodeAll(registry);
     const pinned = Object.fromEntries([...registry.subjects].map(([subject, text]) => [subject, JSON.parse(text) as unknown]));
-    await expect(pretty(pinned)).toMatchFileSnapshot(golden("schemas.json"));
+    await expect(pretty(pinned)).toMatchFileSnapshot(golden("schemas.golden"));
     const fingerprints = [...registry.subjects].map(([subject, text]) => [
       subject,
       { text: createHash("sha256").update(text).digest("hex"), canonical: canonicalFingerprint(text) },
     ]);
-    await expect(pretty(Object.fromEntries(fingerprints))).toMatchFileSnapshot(golden("fingerprints.json"));
+    await expect(pretty(Object.fromEntries(fingerprints))).toMatchFileSnapshot(golden("fingerprints.golden"));
   });
 
   it("has the bytes that are pinned", async () => {
@@ -95,12 +95,12 @@ describe("the wire format", () => {
         headers: record.headers.map(([name, value]) => [name, hex(value) ?? ""]),
       }),
     );
-    await expect(pretty(records)).toMatchFileSnapshot(golden("records.json"));
+    await expect(pretty(records)).toMatchFileSnapshot(golden("records.golden"));
   });
 
   it("reads the pinned bytes by the pinned schemas", async () => {
-    const schemas = JSON.parse(readFileSync(golden("schemas.json"), "utf8")) as Record<string, unknown>;
-    const records = JSON.parse(readFileSync(golden("records.json"), "utf8")) as GoldenRecord[];
+    const schemas = JSON.parse(readFileSync(golden("schemas.golden"), "utf8")) as Record<string, unknown>;
+    const records = JSON.parse(readFileSync(golden("records.golden"), "utf8")) as GoldenRecord[];
     const registry = new MapRegistry();
     registry.texts.push(...Object.values(schemas).map((schema) => JSON.stringify(schema)));
     const fromHex = (text: string | null) => (text === null ? null : Buffer.from(text, "hex"));

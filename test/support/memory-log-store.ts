@@ -17,6 +17,7 @@ import type {
   TopicSpec,
 } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
+import { recordBytes, recordBytesMax } from "../../core/record-size.js";
 import { type Offset, offset, type Topic } from "../../core/vocabulary/ids.js";
 import { MemoryTail } from "./memory-log-tail.js";
 
@@ -42,14 +43,14 @@ export const fates = {
 
 interface Partition {
   first: number;
+  end: number;
+  /** By offset; with gaps where a trim kept single records. */
   records: StoredRecord[];
 }
 interface TopicState {
   readonly spec: TopicSpec;
   readonly partitions: readonly Partition[];
 }
-
-const recordBytesMax = 8 * 1024 * 1024;
 
 export class MemoryLog {
   /** Asked before each append is carried out. */
@@ -93,15 +94,15 @@ export class MemoryLog {
   /** The partition ends at `end` from now on. */
   loseTail(topic: Topic, end: number, partition = 0): void {
     const found = this.partition(topic, partition);
-    found.records.splice(Math.max(0, end - found.first));
+    found.end = Math.max(found.first, Math.min(found.end, end));
+    found.records = found.records.filter((record) => record.offset < end);
   }
 
-  /** Records below `below` are gone: retention, or trim. */
-  forget(topic: Topic, below: number, partition = 0): void {
+  /** Records below `below` are gone, but for those to keep: retention, or trim. */
+  forget(topic: Topic, below: number, partition = 0, keep: readonly number[] = []): void {
     const found = this.partition(topic, partition);
-    const gone = Math.min(found.records.length, Math.max(0, below - found.first));
-    found.records.splice(0, gone);
-    found.first += gone;
+    found.records = found.records.filter((record) => record.offset >= below || keep.includes(record.offset));
+    found.first = found.records[0]?.offset ?? Math.max(found.first, Math.min(below, found.end));
   }
 
   records(topic: Topic, partition = 0): readonly StoredRecord[] {
@@ -119,12 +120,13 @@ export class MemoryLog {
   create(spec: TopicSpec): void {
     const existing = this.#topics.get(spec.topic)?.spec;
     if (existing === undefined) {
-      const partitions = Array.from({ length: spec.partitions }, (): Partition => ({ first: 0, records: [] }));
+      const partitions = Array.from({ length: spec.partitions }, (): Partition => ({ first: 0, end: 0, records: [] }));
       this.#topics.set(spec.topic, { spec, partitions });
       return;
     }
     if (existing.cleanup === spec.cleanup && existing.partitions === spec.partitions) return;
-    throw new TailraceError("log.topic-settings", { what: "the topic exists with other settings", where: { topic: spec.topic } });
+    const what = `topic ${spec.topic} has cleanup.policy ${existing.cleanup} and ${existing.partitions} partitions`;
+    throw new TailraceError("log.topic-settings", { what, where: { topic: spec.topic } });
   }
 
   delete(topic: Topic): void {
@@ -135,7 +137,8 @@ export class MemoryLog {
   /** Appends as it is, whoever sent it; also for tests that write as a stranger. Returns the base offset. */
   write(write: PartitionWrite): Offset {
     const partition = this.partition(write.topic, write.partition);
-    const base = partition.first + partition.records.length;
+    const base = partition.end;
+    partition.end += write.records.length;
     write.records.forEach((record, i) => partition.records.push({ ...copyOf(record), offset: offset(base + i) }));
     this.#wake();
     return offset(base);
@@ -146,14 +149,14 @@ export class MemoryLog {
   }
 
   boundsOf(topic: Topic): readonly PartitionBounds[] {
-    return this.#topic(topic).partitions.map((p): PartitionBounds => ({ first: offset(p.first), end: offset(p.first + p.records.length) }));
+    return this.#topic(topic).partitions.map((p): PartitionBounds => ({ first: offset(p.first), end: offset(p.end) }));
   }
 
   /** Next page at or above `from`; from `first` when that is gone. */
   page(topic: Topic, number: number, range: { readonly from: number; readonly until: number }): readonly StoredRecord[] {
     const partition = this.partition(topic, number);
-    const start = Math.max(0, range.from - partition.first);
-    const end = Math.min(partition.records.length, range.until - partition.first, start + this.pageRecords);
+    const start = indexOf(partition.records, range.from);
+    const end = Math.min(indexOf(partition.records, range.until), start + this.pageRecords);
     return partition.records.slice(start, Math.max(start, end)).map((record) => ({ ...copyOf(record), offset: record.offset }));
   }
 
@@ -226,8 +229,8 @@ class MemoryLogStore implements LogStore {
     for (const topic of topics) this.log.delete(topic);
   }
 
-  async trim(below: ReadonlyMap<Topic, readonly Offset[]>): Promise<void> {
-    for (const [topic, offsets] of below) offsets.forEach((at, partition) => this.log.forget(topic, at, partition));
+  async trim(below: ReadonlyMap<Topic, readonly Offset[]>, keep: ReadonlyMap<Topic, readonly Offset[]>): Promise<void> {
+    for (const [topic, offsets] of below) offsets.forEach((at, partition) => this.log.forget(topic, at, partition, keep.get(topic)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -242,7 +245,7 @@ class MemoryAppender implements LogAppender {
     records: readonly OutgoingRecord[],
     signal: AbortSignal,
   ): Promise<readonly { readonly topic: Topic; readonly partition: number; readonly base: Offset }[]> {
-    if (this.#state !== "ready") throw new TailraceError("internal", { what: `append on an appender that is ${this.#state}` });
+    if (this.#state !== "ready") throw new TailraceError("log.append-failed", { what: `the appender is ${this.#state}` });
     this.#state = "appending";
     try {
       const answer = await this.#carryOut(records, signal);
@@ -291,9 +294,21 @@ function byPartition(records: readonly OutgoingRecord[]): readonly PartitionWrit
 }
 
 function checkSize(record: OutgoingRecord): void {
-  const bytes = (record.key?.byteLength ?? 0) + (record.value?.byteLength ?? 0);
+  const bytes = recordBytes(record);
   if (bytes > recordBytesMax)
     throw new TailraceError("log.record-too-large", { what: "a record is too large", where: { topic: record.topic, bytes } });
+}
+
+/** Of the first record at or above the offset. */
+function indexOf(records: readonly StoredRecord[], at: number): number {
+  let low = 0;
+  let high = records.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((records[middle]?.offset ?? at) < at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Bytes are copied both ways: nobody may count on sharing memory with a broker. */

@@ -22,8 +22,9 @@ export class MemoryTail implements LogTail {
   ) {
     for (const [topic, offsets] of from) {
       offsets.forEach((at, partition) => {
-        log.partition(topic, partition);
-        this.#places.push({ topic, partition, at, paused: false });
+        const place = { topic, partition, at, paused: false };
+        this.#assertNoGap(place);
+        this.#places.push(place);
       });
     }
   }
@@ -47,6 +48,7 @@ export class MemoryTail implements LogTail {
   }
 
   async seek(topic: Topic, partition: number, to: Offset): Promise<void> {
+    this.#assertNoGap({ topic, partition, at: to });
     this.#place(topic, partition).at = to;
   }
 
@@ -60,7 +62,8 @@ export class MemoryTail implements LogTail {
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#stopWaiting(), waitMs);
       const stopListening = this.log.listen(() => {
-        if (this.#places.some((place) => !place.paused && this.#peek(place).length > 0)) this.#stopWaiting();
+        if (this.#places.some((place) => !place.paused && (!this.log.has(place.topic) || this.#peek(place).length > 0)))
+          this.#stopWaiting();
       });
       this.#stopWaiting = () => {
         clearTimeout(timer);
@@ -73,7 +76,6 @@ export class MemoryTail implements LogTail {
   }
 
   #peek(place: Place): readonly StoredRecord[] {
-    if (!this.log.has(place.topic)) return [];
     return this.log.page(place.topic, place.partition, { from: place.at, until: Number.MAX_SAFE_INTEGER });
   }
 
@@ -81,6 +83,7 @@ export class MemoryTail implements LogTail {
   #page(): readonly StoredRecord[] | null {
     for (const [i, place] of this.#places.entries()) {
       if (place.paused) continue;
+      this.#assertNoGap(place);
       const page = this.#peek(place);
       const last = page.at(-1);
       if (last === undefined) continue;
@@ -89,6 +92,13 @@ export class MemoryTail implements LogTail {
       return page;
     }
     return null;
+  }
+
+  /** Rejects for a partition that is gone, too. */
+  #assertNoGap({ topic, partition, at }: Pick<Place, "topic" | "partition" | "at">): void {
+    const { first } = this.log.partition(topic, partition);
+    if (at < first)
+      throw new TailraceError("log.gap", { what: "records that are wanted are gone", where: { topic, partition, wanted: at, first } });
   }
 
   #place(topic: Topic, partition: number): Place {

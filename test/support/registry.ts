@@ -2,7 +2,8 @@
  * A schema registry that speaks the Confluent API, in this process: numbers shared by content, with gaps, and the error codes that clients rely
  * on. It can be told to fail, to be slow, to ask for credentials, to refuse.
  */
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import avsc from "avsc";
 
 export interface Answer {
@@ -22,20 +23,25 @@ export class RegistryServer implements AsyncDisposable {
   readonly #subjects = new Map<string, number[]>();
   readonly #server: Server;
 
-  private constructor(server: Server) {
+  private constructor(
+    server: Server,
+    private readonly scheme: "http" | "https",
+  ) {
     this.#server = server;
   }
 
-  static async start(): Promise<RegistryServer> {
-    const server = createServer((request, response) => {
+  /** With key and certificate in PEM: over TLS. */
+  static async start(tls: { readonly key: string; readonly cert: string } | null = null): Promise<RegistryServer> {
+    const onRequest: RequestListener = (request, response) => {
       void read(request).then((body) => {
         const answer = registry.#answer(request, body);
         if (answer === "hang") return;
         response.writeHead(answer.status, { "content-type": "application/vnd.schemaregistry.v1+json", ...answer.headers });
         response.end(answer.body);
       });
-    });
-    const registry = new RegistryServer(server);
+    };
+    const server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
+    const registry = new RegistryServer(server, tls === null ? "http" : "https");
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return registry;
   }
@@ -43,7 +49,7 @@ export class RegistryServer implements AsyncDisposable {
   get url(): string {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("the registry does not listen");
-    return `http://127.0.0.1:${address.port}`;
+    return `${this.scheme}://127.0.0.1:${address.port}`;
   }
 
   subjects(): readonly string[] {
