@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 
 /**
  * Time as services see it. Nothing is ordered or fenced by it: it only says how long to wait and how old something is.
@@ -18,6 +18,9 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   delay: (ms, signal) => sleep(ms, undefined, { signal }),
 };
+
+/** Lets timers and sockets have their turn; for loops whose every step is there at once. Waits for nothing, so it is not part of Clock. */
+export const breathe = (): Promise<void> => nextTurn();
 
 /** Rising delay for retries: doubles from `firstMs` to `mostMs`; `reset` after success. */
 export class Backoff {

@@ -2,8 +2,7 @@
  * The log in one SQLite file: the same topics, partitions and offsets as on a broker, shared by the processes of one machine. Each
  * operation is one transaction; trimming and deleting take many small ones, so that nobody waits long for them.
  */
-import { setImmediate as breathe } from "node:timers/promises";
-import { type Clock, systemClock } from "../../core/clock.js";
+import { breathe, type Clock, systemClock } from "../../core/clock.js";
 import type { Bounds, LogAppender, LogStore, LogTail, StoredRecord, TopicSpec } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Offset, Topic } from "../../core/vocabulary/ids.js";

@@ -3,8 +3,7 @@
  * up to 20 ms when none do. Holds no records between two calls, so a slow consumer costs no memory, and a seek or pause throws nothing
  * away. Has a connection of its own: `data_version` does not count what the asking connection itself wrote.
  */
-import { setImmediate as breathe } from "node:timers/promises";
-import { Backoff } from "../../core/clock.js";
+import { Backoff, breathe } from "../../core/clock.js";
 import type { LogTail, StoredRecord } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Offset, Topic } from "../../core/vocabulary/ids.js";

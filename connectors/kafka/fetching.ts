@@ -38,6 +38,7 @@ export function leaderOf(cluster: Cluster, topic: Topic, partition: number): num
 
 export async function fetchFrom(cluster: Cluster, nodeId: number, wishes: readonly FetchWish[], limits: FetchLimits): Promise<FetchResult> {
   const broker = await cluster.findBroker({ nodeId });
+  const positions = new Map(wishes.map(({ topic, partition, position }) => [`${partition} ${topic}`, { topic, position }]));
   const request: FetchRequest = {
     replicaId: -1,
     isolationLevel: readUncommitted,
@@ -51,7 +52,6 @@ export async function fetchFrom(cluster: Cluster, nodeId: number, wishes: readon
   };
   try {
     const { responses } = await broker.fetch(request);
-    const positions = new Map(wishes.map(({ topic, partition, position }) => [`${partition} ${topic}`, { topic, position }]));
     const partitions = responses.flatMap(({ topicName, partitions: of }) =>
       of.flatMap((each): Fetched[] => {
         const wish = positions.get(`${each.partition} ${topicName}`);

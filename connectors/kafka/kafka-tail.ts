@@ -47,8 +47,13 @@ const requestBytes = 2 * 1024 * 1024;
 const idleWaitMs = 100;
 const pausedWaitMs = 20;
 const fullWaitMs = 5;
-/** A partition that holds so much is not fetched; so nothing is when all together hold so much. */
-const slotBytesMax = 256 * 1024;
+/** A broker works on the requests of a connection one after the other; more of them only wait there, and could have asked for more at once. */
+const requestsMax = 4;
+/**
+ * A partition that holds so much is not fetched; so nothing is when all together hold so much. A little more than one answer, so that the
+ * next is on its way while one is worked on.
+ */
+const slotBytesMax = 384 * 1024;
 const slotRecordsMax = 2_000;
 const totalBytesMax = 4 * 1024 * 1024;
 const totalRecordsMax = 6_000;
@@ -79,9 +84,11 @@ export class KafkaTail implements LogTail {
   readonly #closing = new AbortController();
   readonly #arrived: Wakeup;
   #turn = 0;
+  #requests = 0;
   #resting = false;
   #checkingGrowth = false;
-  #lastAnswerMs: number;
+  /** Since when no request has been answered well; null: the last one was. */
+  #troubleSinceMs: number | null = null;
   #failure: unknown = null;
 
   constructor(
@@ -90,7 +97,6 @@ export class KafkaTail implements LogTail {
     private readonly slots: readonly Slot[],
   ) {
     this.#arrived = new Wakeup(link.options.clock);
-    this.#lastAnswerMs = link.options.clock.monotonicMs();
     this.#pump();
   }
 
@@ -171,7 +177,7 @@ export class KafkaTail implements LogTail {
 
   #fetchable(): readonly Slot[] {
     const { bytes, records } = this.held();
-    if (bytes >= totalBytesMax || records >= totalRecordsMax) return [];
+    if (this.#requests >= requestsMax || bytes >= totalBytesMax || records >= totalRecordsMax) return [];
     const free = this.slots.filter((slot) => slot.request === null && !slot.paused && !slot.aboveEnd && !isFull(slot));
     // Whether an answer is empty because of the limits of the whole request is only known when the partition is asked for alone.
     const doubtful = free.find(({ emptyAnswers }) => emptyAnswers > 0);
@@ -182,6 +188,7 @@ export class KafkaTail implements LogTail {
   async #fetch(wanted: readonly Slot[]): Promise<void> {
     const request = {};
     for (const slot of wanted) slot.request = request;
+    this.#requests++;
     try {
       await this.link.askOnce(
         this.topics,
@@ -198,14 +205,17 @@ export class KafkaTail implements LogTail {
     } catch (error) {
       for (const slot of wanted) if (slot.request === request) slot.request = null;
       await this.#recover(error);
+    } finally {
+      this.#requests--;
     }
+    this.#pump();
   }
 
   async #fetchFrom(cluster: Cluster, broker: number, slots: readonly Slot[], request: object): Promise<void> {
     const current = slots.filter((slot) => slot.request === request);
     if (current.length === 0) return;
     const result = await fetchFrom(cluster, broker, current, { waitMs: this.#waitMs(), partitionBytes, bytes: requestBytes });
-    this.#lastAnswerMs = this.link.options.clock.monotonicMs();
+    this.#troubleSinceMs = null;
     this.#backoff.reset();
     const answered = current.filter((slot) => slot.request === request);
     for (const slot of answered) {
@@ -268,7 +278,8 @@ export class KafkaTail implements LogTail {
     const { clock } = this.link.options;
     const missing = error instanceof TailraceError && error.code === "log.topic-missing";
     const transient = error instanceof TailraceError && (error.verdict === "retry" || isStaleLeader(error.cause));
-    if ((!missing && !transient) || clock.monotonicMs() - this.#lastAnswerMs > patienceMs) return this.#fail(error);
+    this.#troubleSinceMs ??= clock.monotonicMs();
+    if ((!missing && !transient) || clock.monotonicMs() - this.#troubleSinceMs > patienceMs) return this.#fail(error);
     this.#resting = true;
     try {
       await clock.delay(this.#backoff.next(), this.#closing.signal);

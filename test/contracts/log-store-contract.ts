@@ -2,91 +2,25 @@
  * What every LogStore must do, run for each. A host says where the store lives; each test makes its own topics with random names, so that
  * the tests of a file may share one store.
  */
-import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import type { LogAppender, LogStore, LogTail, OutgoingRecord, StoredRecord, TopicSpec } from "../../core/contracts/log-store.js";
-import { TailraceError } from "../../core/errors.js";
+import type { OutgoingRecord } from "../../core/contracts/log-store.js";
 import { recordBytesMax } from "../../core/record-size.js";
-import { type Offset, offset, type Topic, topic } from "../../core/vocabulary/ids.js";
-
-export interface LogStoreHost {
-  /** A client of the same store each time; the test disposes it. */
-  open(): Promise<LogStore>;
-  /** Records and bytes that a tail holds in memory for a consumer that does not ask; null: it never holds any. */
-  held(tail: LogTail): { readonly records: number; readonly bytes: number } | null;
-  /** Appends `count` records, one by one, from another process; resolves when it has ended well. */
-  writeFromAnotherProcess(topic: Topic, count: number): Promise<void>;
-  /** Makes the oldest records go away, as retention or a trim would. */
-  forgetBelow(store: LogStore, topic: Topic, below: number): Promise<void>;
-}
-
-export const patience = (): AbortSignal => AbortSignal.timeout(45_000);
-export const randomTopic = (): Topic => topic(`t${randomBytes(6).toString("hex")}.rows`);
-export const spec = (name: Topic, more: Partial<TopicSpec> = {}): TopicSpec => ({ topic: name, partitions: 1, cleanup: "delete", ...more });
-export const record = (name: Topic, text: string, more: Partial<OutgoingRecord> = {}): OutgoingRecord => ({
-  topic: name,
-  partition: 0,
-  key: Buffer.from(`key ${text}`),
-  value: Buffer.from(text),
-  headers: [],
-  ...more,
-});
-export const numbered = (name: Topic, from: number, count: number): readonly OutgoingRecord[] =>
-  Array.from({ length: count }, (_, index) => record(name, String(from + index)));
-export const text = (stored: { readonly value: Uint8Array | null }): string => Buffer.from(stored.value ?? []).toString();
-export const at = (...numbers: readonly number[]): readonly Offset[] => numbers.map(offset);
-
-export async function scanAll(
-  store: LogStore,
-  name: Topic,
-  from = 0,
-  until = Number.MAX_SAFE_INTEGER,
-  partition = 0,
-): Promise<StoredRecord[]> {
-  const records: StoredRecord[] = [];
-  const range = { from: offset(from), until: offset(until) };
-  for await (const page of store.scan(name, partition, range, patience())) records.push(...page);
-  return records;
-}
-
-/** Takes pages until `count` records are there. */
-export async function take(tail: LogTail, count: number): Promise<StoredRecord[]> {
-  const records: StoredRecord[] = [];
-  const signal = patience();
-  while (records.length < count) records.push(...((await tail.next(1_000, signal)) ?? []));
-  return records;
-}
-
-/** Everything that comes until nothing more does. */
-export async function drain(tail: LogTail): Promise<StoredRecord[]> {
-  const records: StoredRecord[] = [];
-  for (;;) {
-    const page = await tail.next(600, patience());
-    if (page === null) return records;
-    records.push(...page);
-  }
-}
-
-export async function rejection(promise: Promise<unknown>): Promise<TailraceError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (!(thrown instanceof TailraceError)) expect.fail(`expected a TailraceError, got ${String(thrown)}`);
-  return thrown;
-}
-
-async function withTopic<T>(host: LogStoreHost, work: (store: LogStore, name: Topic, appender: LogAppender) => Promise<T>): Promise<T> {
-  const name = randomTopic();
-  await using store = await host.open();
-  await store.ensure([spec(name)], patience());
-  try {
-    await using appender = await store.appender(patience());
-    return await work(store, name, appender);
-  } finally {
-    await store.destroy([name], patience());
-  }
-}
+import { offset } from "../../core/vocabulary/ids.js";
+import {
+  at,
+  type LogStoreHost,
+  numbered,
+  patience,
+  randomTopic,
+  record,
+  rejection,
+  scanAll,
+  spec,
+  take,
+  text,
+  withTopic,
+} from "./log-store-host.js";
+import { describeLogTail } from "./log-tail-contract.js";
 
 export function describeLogStore(host: LogStoreHost): void {
   describe("topics", () => {
@@ -97,9 +31,7 @@ export function describeLogStore(host: LogStoreHost): void {
     scanTests(host);
   });
   describe("tail", () => {
-    tailTests(host);
-    tailBoundsTests(host);
-    tailFlowTests(host);
+    describeLogTail(host);
   });
 }
 
@@ -301,156 +233,5 @@ function scanTests(host: LogStoreHost): void {
         break;
       }
       expect(await scanAll(store, name, 3_998)).toHaveLength(2);
-    }));
-}
-
-function tailTests(host: LogStoreHost): void {
-  it("follows a partition in order, across what was there and what comes", () =>
-    withTopic(host, async (store, name, appender) => {
-      await appender.append(numbered(name, 0, 100), patience());
-      await using tail = await store.tail(new Map([[name, at(40)]]), patience());
-      expect((await take(tail, 60)).map(text)).toEqual(numbered(name, 40, 60).map(text));
-      for (let next = 100; next < 120; next++) {
-        await appender.append(numbered(name, next, 1), patience());
-        expect((await take(tail, 1)).map((stored) => [text(stored), stored.offset])).toEqual([[String(next), next]]);
-      }
-    }));
-
-  it("says null when the wait is over, and stops at once when told to", () =>
-    withTopic(host, async (store, name) => {
-      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
-      expect(await tail.next(30, patience())).toBeNull();
-      const stop = new AbortController();
-      const waiting = tail.next(40_000, stop.signal);
-      stop.abort();
-      await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
-      expect(await tail.next(0, patience())).toBeNull();
-    }));
-
-  it("sees what another process writes, in its order", () =>
-    withTopic(host, async (store, name) => {
-      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
-      const [seen] = await Promise.all([take(tail, 400), host.writeFromAnotherProcess(name, 400)]);
-      expect(seen.map(text)).toEqual(numbered(name, 0, 400).map(text));
-      expect(seen.map((stored) => stored.offset)).toEqual(seen.map((_, index) => index));
-    }));
-
-  it("keeps two tails apart", () =>
-    withTopic(host, async (store, name, appender) => {
-      await using one = await store.tail(new Map([[name, at(0)]]), patience());
-      await using two = await store.tail(new Map([[name, at(2)]]), patience());
-      await appender.append(numbered(name, 0, 4), patience());
-      expect((await take(one, 4)).map(text)).toEqual(["0", "1", "2", "3"]);
-      expect((await take(two, 2)).map(text)).toEqual(["2", "3"]);
-    }));
-}
-
-function tailBoundsTests(host: LogStoreHost): void {
-  it("waits at an offset above the end until the partition has grown to it", () =>
-    withTopic(host, async (store, name, appender) => {
-      await using tail = await store.tail(new Map([[name, at(10)]]), patience());
-      await appender.append(numbered(name, 0, 9), patience());
-      expect(await tail.next(500, patience())).toBeNull();
-      await appender.append(numbered(name, 9, 3), patience());
-      expect((await take(tail, 2)).map((stored) => [text(stored), stored.offset])).toEqual([
-        ["10", 10],
-        ["11", 11],
-      ]);
-      await tail.seek(name, 0, offset(14));
-      await appender.append(numbered(name, 12, 2), patience());
-      expect(await tail.next(500, patience())).toBeNull();
-      await appender.append(numbered(name, 14, 1), patience());
-      expect((await take(tail, 1)).map(text)).toEqual(["14"]);
-    }));
-
-  it("refuses to begin, or to seek, below the first record that is left", () =>
-    withTopic(host, async (store, name, appender) => {
-      await appender.append(numbered(name, 0, 50), patience());
-      await host.forgetBelow(store, name, 20);
-      const error = await rejection(store.tail(new Map([[name, at(19)]]), patience()));
-      expect([error.code, error.where.topic, error.where.first]).toEqual(["log.gap", name, 20]);
-      await using tail = await store.tail(new Map([[name, at(20)]]), patience());
-      expect((await take(tail, 30)).map(text)).toEqual(numbered(name, 20, 30).map(text));
-      expect((await rejection(tail.seek(name, 0, offset(3)))).code).toBe("log.gap");
-    }));
-
-  it("stops with a gap, and never jumps, when what it would read next is deleted", () =>
-    withTopic(host, async (store, name, appender) => {
-      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
-      tail.pause(name, 0);
-      // A fetch that was on its way before the pause has come back empty by then.
-      expect(await tail.next(600, patience())).toBeNull();
-      await appender.append(numbered(name, 0, 50), patience());
-      await host.forgetBelow(store, name, 20);
-      tail.resume(name, 0);
-      expect((await rejection(take(tail, 1))).code).toBe("log.gap");
-    }));
-
-  it("says so when its topic is deleted", () =>
-    withTopic(host, async (store, name, appender) => {
-      const other = randomTopic();
-      await store.ensure([spec(other)], patience());
-      await using tail = await store.tail(
-        new Map([
-          [name, at(0)],
-          [other, at(0)],
-        ]),
-        patience(),
-      );
-      await appender.append([record(name, "a")], patience());
-      expect((await take(tail, 1)).map(text)).toEqual(["a"]);
-      await store.destroy([name], patience());
-      const error = await rejection(take(tail, 1));
-      expect([error.code, error.where.topic]).toEqual(["log.topic-missing", name]);
-      await store.destroy([other], patience());
-    }));
-}
-
-function tailFlowTests(host: LogStoreHost): void {
-  it("seeks back and forth, throwing away what it had fetched", () =>
-    withTopic(host, async (store, name, appender) => {
-      await appender.append(numbered(name, 0, 300), patience());
-      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
-      for (const to of [250, 3, 299, 0, 120]) {
-        await tail.seek(name, 0, offset(to));
-        expect((await take(tail, 300 - to)).map(text)).toEqual(numbered(name, to, 300 - to).map(text));
-      }
-    }));
-
-  it("gives nothing of a paused partition, everything of the others, and goes on where it was", async () => {
-    await using store = await host.open();
-    const name = randomTopic();
-    await store.ensure([spec(name, { partitions: 2 })], patience());
-    await using appender = await store.appender(patience());
-    await using tail = await store.tail(new Map([[name, at(0, 0)]]), patience());
-    const both = (number: number): readonly OutgoingRecord[] => [record(name, `l${number}`), record(name, `r${number}`, { partition: 1 })];
-    await appender.append(both(0), patience());
-    expect(new Set((await take(tail, 2)).map(text))).toEqual(new Set(["l0", "r0"]));
-    tail.pause(name, 0);
-    for (let number = 1; number <= 20; number++) await appender.append(both(number), patience());
-    expect((await drain(tail)).map(text)).toEqual(Array.from({ length: 20 }, (_, index) => `r${index + 1}`));
-    tail.resume(name, 0);
-    expect((await take(tail, 20)).map(text)).toEqual(Array.from({ length: 20 }, (_, index) => `l${index + 1}`));
-    await store.destroy([name], patience());
-  });
-
-  it("holds a bounded number of records and bytes for a consumer that does not ask", () =>
-    withTopic(host, async (store, name, appender) => {
-      const value = Buffer.alloc(1_000, 1);
-      const count = 30_000;
-      for (let from = 0; from < count; from += 600)
-        await appender.append(
-          numbered(name, from, 600).map((each) => ({ ...each, value })),
-          patience(),
-        );
-      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
-      let taken = (await take(tail, 1)).length;
-      while (taken < count) {
-        const held = host.held(tail) ?? { records: 0, bytes: 0 };
-        expect(held.bytes).toBeLessThan(10 * 1024 * 1024);
-        expect(held.records).toBeLessThan(10_000);
-        taken += (await take(tail, 1)).length;
-      }
-      expect(taken).toBe(count);
     }));
 }

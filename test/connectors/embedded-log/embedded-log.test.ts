@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../../connectors/embedded-log/embedded-log.js";
 import { decodeHeaders, encodeHeaders } from "../../../connectors/embedded-log/records.js";
 import { offset } from "../../../core/vocabulary/ids.js";
+import { describeLogStore } from "../../contracts/log-store-contract.js";
 import {
   at,
-  describeLogStore,
   drain,
   numbered,
   patience,
@@ -19,7 +19,7 @@ import {
   spec,
   take,
   text,
-} from "../../contracts/log-store-contract.js";
+} from "../../contracts/log-store-host.js";
 import { runOtherProcess } from "../../support/other-process.js";
 
 let directory: string;

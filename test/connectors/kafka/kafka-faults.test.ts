@@ -4,7 +4,7 @@ import { openKafkaLog } from "../../../connectors/kafka/kafka-log.js";
 import type { LogAppender, LogStore, LogTail } from "../../../core/contracts/log-store.js";
 import { asTailraceError } from "../../../core/errors.js";
 import type { Topic } from "../../../core/vocabulary/ids.js";
-import { at, numbered, patience, randomTopic, record, rejection, scanAll, spec, take, text } from "../../contracts/log-store-contract.js";
+import { at, numbered, patience, randomTopic, record, rejection, scanAll, spec, take, text } from "../../contracts/log-store-host.js";
 import { freePorts, type KafkaBroker, startKafka } from "../../support/kafka.js";
 import { kafkaJars } from "../../support/kafka-jars.js";
 import { type KafkaProxy, startKafkaProxy } from "../../support/kafka-proxy.js";

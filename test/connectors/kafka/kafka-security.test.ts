@@ -8,7 +8,7 @@ import { openKafkaLog } from "../../../connectors/kafka/kafka-log.js";
 import type { TailraceError } from "../../../core/errors.js";
 import { Secret } from "../../../core/secret.js";
 import type { KafkaSettings } from "../../../core/settings.js";
-import { numbered, patience, randomTopic, rejection, scanAll, spec } from "../../contracts/log-store-contract.js";
+import { numbered, patience, randomTopic, rejection, scanAll, spec } from "../../contracts/log-store-host.js";
 import { freePorts, type KafkaBroker, startKafka } from "../../support/kafka.js";
 import { kafkaJars } from "../../support/kafka-jars.js";
 import { kafkaSettings } from "../../support/kafka-settings.js";
