@@ -9,6 +9,8 @@ import type { Change } from "../core/contracts/change.js";
 import type { ChangeDecoder, DecodedRecord } from "../core/contracts/log.js";
 import type { StoredRecord } from "../core/contracts/log-store.js";
 import { TailraceError } from "../core/errors.js";
+import { snapshotTopic, tableTopic } from "../core/topics.js";
+import type { Topic } from "../core/vocabulary/ids.js";
 import type { Position } from "../core/vocabulary/position.js";
 import { keyOf, type TableDescription } from "../core/vocabulary/table.js";
 import { unreachable } from "../core/vocabulary/unreachable.js";
@@ -18,6 +20,7 @@ import { type ChunkReader, chunkReader } from "./chunk-reader.js";
 import { type Envelope, type EnvelopeReader, envelopeReader, readSequence } from "./envelope-reader.js";
 import { newKeyHeader, oldKeyHeader } from "./key-headers.js";
 import type { SchemaRegistry } from "./registry/registry.js";
+import type { DescribedTable } from "./table-property.js";
 import { rowReader } from "./value-reader.js";
 import { BoundedReader } from "./wire/bounded-reader.js";
 import { WireFault } from "./wire/fault.js";
@@ -91,7 +94,7 @@ class Decoder implements ChangeDecoder {
         return this.#change(record, reader.described.table, envelope);
       }
       case "chunk": {
-        mustBe(record.topic.endsWith(".snapshot"), "a chunk stands outside of its topic");
+        mustBe(holdsChunksOf(record.topic, reader.described), "a chunk stands outside of its topic");
         const { chunk, epoch } = reader.read(this.#bytes);
         this.#bytes.close();
         return { epoch, at: chunk.at, body: { kind: "chunk", table: reader.described.table, chunk } };
@@ -170,6 +173,12 @@ function idsOf(record: StoredRecord): readonly number[] {
   if (record.value === null) return [];
   const frames = [record.value, record.key, ...record.headers.filter(isKeyHeader).map(([, value]) => value)];
   return frames.map((frame) => (frame === null ? null : framedId(frame))).filter((id) => id !== null);
+}
+
+/** The topic `<prefix>.snapshot` of the prefix that the table's own topic has. */
+function holdsChunksOf(topic: Topic, described: DescribedTable): boolean {
+  const prefix = topic.slice(0, -".snapshot".length);
+  return topic === snapshotTopic(prefix) && described.topic === tableTopic(prefix, described.table.table);
 }
 
 const isKeyHeader = ([name]: readonly [string, Uint8Array]): boolean => name === newKeyHeader || name === oldKeyHeader;

@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { openEmbeddedLog } from "../../connectors/embedded-log/embedded-log.js";
 import { schemasTopic } from "../../core/topics.js";
 import { candidates, embeddedRegistry } from "../../schemas/registry/embedded.js";
 import { fates, MemoryLog } from "../support/memory-log-store.js";
@@ -105,6 +109,27 @@ describe("the topic of schemas", () => {
   it("says so when it is not there", async () => {
     const registry = embeddedRegistry({ store: new MemoryLog().store(), prefix: "shop" });
     await expect(registry.idFor("a-value", text("A"), never)).rejects.toMatchObject({ code: "log.topic-missing" });
+  });
+});
+
+describe("the topic of schemas in a real log file", () => {
+  it("serves a writer and a reader with clients of their own", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "tailrace-schemas-"));
+    try {
+      const path = join(directory, "log.db");
+      await using written = await openEmbeddedLog({ path });
+      await using read = await openEmbeddedLog({ path });
+      await written.ensure([{ topic, partitions: 1, cleanup: "compact" }], never);
+      const [writer, reader] = [written, read].map((store) => embeddedRegistry({ store, prefix: "shop" }));
+      for (const name of ["A", "B", "A", "C"]) {
+        const id = (await writer?.idFor(`${name}-value`, text(name), never)) ?? 0;
+        expect(await reader?.schemaById(id, never)).toBe(text(name));
+      }
+      await writer?.recheck(never);
+      expect((await written.bounds([topic], never)).get(topic)).toEqual([{ first: 0, end: 3 }]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
