@@ -1,7 +1,8 @@
 /** The fake is held to the suite of the real ones; and its faults do what they say. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { topic } from "../../core/vocabulary/ids.js";
-import { at, describeLogStore, numbered, patience, rejection, scanAll, spec, text } from "../contracts/log-store-contract.js";
+import { describeLogStore } from "../contracts/log-store-contract.js";
+import { at, numbered, patience, rejection, scanAll, spec, text } from "../contracts/log-store-host.js";
 import { fates, MemoryLog } from "./memory-log-store.js";
 
 const shared = new MemoryLog();
