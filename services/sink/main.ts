@@ -37,6 +37,6 @@ export async function openSinkService(settings: Settings, url: Secret, host: Ser
     );
     return new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics });
   };
-  const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline, applicationName: `tailrace sink ${pipeline}` }, signal);
+  const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline }, signal);
   return new SinkService({ pipeline, group: theGroup, clock, log, metrics, store, publisher, openTarget, openReader });
 }
