@@ -94,7 +94,7 @@ async function registryProbe(settings: Settings, signal: AbortSignal): Promise<v
 async function targetChecks(settings: Settings, survey: Survey | null, signal: AbortSignal): Promise<readonly Check[]> {
   const where = describeTarget(settings);
   try {
-    return await withTarget(settings, "doctor", signal, async (target) => [
+    return await withTarget(settings, signal, async (target) => [
       passed({ id: "target.connects", group: "target", where }, "answers; version, encoding and login are right"),
       await tablesCheck(target, survey, where, signal),
     ]);

@@ -20,7 +20,7 @@ export interface Applied {
 
 export async function applyPipeline(invocation: Invocation, settings: Settings, options: { readonly setWal: boolean }): Promise<Applied> {
   const { signal, out } = invocation;
-  return await withTarget(settings, "apply", signal, async (target) => {
+  return await withTarget(settings, signal, async (target) => {
     const proposal = await propose(
       settings,
       target,

@@ -12,7 +12,7 @@ const askEveryMs = 25;
 export async function catchUp(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<{ readonly ms: number }> {
   const startedMs = systemClock.monotonicMs();
   const marker = await writeMarker(settings);
-  await withTarget(settings, "wait", signal, async (target) => {
+  await withTarget(settings, signal, async (target) => {
     for (;;) {
       const applied = await target.applied(theGroup, signal);
       seen(

@@ -35,7 +35,7 @@ async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal:
   if (settings.target.url === null && sink.kind === "silent") return { kind: "silent", why: "the embedded PostgreSQL is not running" };
   const short = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
   try {
-    return { kind: "heard", value: await withTarget(settings, "status", short, (target) => factsOf(target, short)) };
+    return { kind: "heard", value: await withTarget(settings, short, (target) => factsOf(target, short)) };
   } catch (thrown) {
     signal.throwIfAborted();
     return { kind: "silent", why: short.aborted ? `no answer within ${patienceMs / 1000} s` : asTailraceError(thrown).message };

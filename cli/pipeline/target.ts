@@ -21,14 +21,10 @@ export async function holdTargetPlace(settings: Settings): Promise<TargetPlace> 
 
 export async function withTarget<T>(
   settings: Settings,
-  verb: string,
   signal: AbortSignal,
   work: (target: Target, place: TargetPlace) => Promise<T>,
 ): Promise<T> {
   await using place = await holdTargetPlace(settings);
-  await using target = await connectTarget(
-    { url: place.url, pipeline: settings.pipeline, applicationName: `${verb} ${settings.pipeline}` },
-    signal,
-  );
+  await using target = await connectTarget({ url: place.url, pipeline: settings.pipeline }, signal);
   return await work(target, place);
 }

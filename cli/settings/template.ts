@@ -41,6 +41,7 @@ export function settingsTemplate(facts: TemplateFacts): string {
     "# tables:",
     ...listed,
     ...rest,
+    "# What can be said of a table:",
     "#   orders:",
     "#     to: sales.orders",
     "#     columns:",

@@ -102,7 +102,7 @@ async function destroyLog(settings: Settings, known: readonly TableId[], signal:
 }
 
 async function destroyTarget(settings: Settings, tables: boolean, signal: AbortSignal): Promise<readonly string[]> {
-  return await withTarget(settings, "destroy", signal, (target) => target.destroy({ tables }, signal));
+  return await withTarget(settings, signal, (target) => target.destroy({ tables }, signal));
 }
 
 function report({ out }: Invocation, settings: Settings, places: readonly Place[]): ExitCode {

@@ -8,7 +8,7 @@ export const verb: Verb = (invocation) => setPaused(invocation, true);
 export async function setPaused(invocation: Invocation, paused: boolean): Promise<typeof exits.done> {
   const { settings } = await invocation.settings();
   const { withTarget } = await import("../pipeline/target.js");
-  const was = await withTarget(settings, paused ? "pause" : "resume", invocation.signal, async (target) => {
+  const was = await withTarget(settings, invocation.signal, async (target) => {
     const before = await target.paused(theGroup, invocation.signal);
     if (before !== paused) await target.setPaused(theGroup, paused, invocation.signal);
     return before;

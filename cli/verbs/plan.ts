@@ -10,7 +10,7 @@ import type { Settings } from "../../core/settings.js";
 export const verb: Verb = async (invocation) => {
   const { settings } = await invocation.settings();
   const { options, out, signal } = invocation;
-  const proposal = await withTarget(settings, "plan", signal, (target) =>
+  const proposal = await withTarget(settings, signal, (target) =>
     propose(settings, target, { census: options.flag("census"), now: new Date(), onStep: (what) => out.event("step", { what }) }, signal),
   );
   if (options.flag("printSql")) printSql(invocation, settings, proposal);

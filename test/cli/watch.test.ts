@@ -1,0 +1,161 @@
+/** What an operator sees: assembled without inventing a number. */
+import { describe, expect, it } from "vitest";
+import { exitCodeOf, exits, type Stage } from "../../cli/exit-codes.js";
+import { formatBytes, formatCount, formatMs, parseDuration } from "../../cli/output/format.js";
+import type { Paint } from "../../cli/output/output.js";
+import { PaceKeeper } from "../../cli/watch/pace.js";
+import { type Observed, viewOf } from "../../cli/watch/pipeline-view.js";
+import { renderView } from "../../cli/watch/render-view.js";
+import { catalogue, isErrorCode } from "../../core/error-catalogue.js";
+import { TailraceError } from "../../core/errors.js";
+import type { ServiceState, ServiceStatus } from "../../core/status.js";
+
+const same = (text: string): string => text;
+const plain: Paint = { bold: same, dim: same, red: same, green: same, yellow: same, cyan: same };
+
+function service(name: "source" | "sink", state: ServiceState, details: Record<string, unknown> = {}): ServiceStatus {
+  return {
+    service: name,
+    pipeline: "shop",
+    state,
+    why: state === "stopped" ? "a value does not fit" : null,
+    code: state === "stopped" ? "value.range" : null,
+    attempt: null,
+    sinceMs: 61_000,
+    position: "0:41:0",
+    details,
+  };
+}
+const heard = <T>(value: T) => ({ kind: "heard", value }) as const;
+const silent = { kind: "silent", why: "nothing answers" } as const;
+
+const streaming: Observed = {
+  pipeline: "shop",
+  source: heard(
+    service("source", "running", {
+      head: "0:42:0",
+      phase: "streaming",
+      behind: { changes: { kind: "known", value: 1 }, ms: { kind: "known", value: 12 } },
+      reread: [{ table: "orders", state: "done", rowsRead: 10, rowsEstimated: { kind: "known", value: 10 } }],
+    }),
+  ),
+  sink: heard(service("sink", "running")),
+  target: heard({
+    applied: "0:41:0",
+    phase: "streaming",
+    paused: false,
+    tables: [{ table: "orders", target: "public.orders", taken: 12, applied: 11 }],
+  }),
+};
+
+describe("the view of a pipeline", () => {
+  it("shows positions, distance and tables of a running one", () => {
+    expect(renderView(viewOf(streaming), plain)).toBe(
+      [
+        "shop  RUNNING  phase streaming",
+        "  ● source  running for 1 m 01 s",
+        "  ● sink    running for 1 m 01 s",
+        "  position  source 0:42:0   log 0:41:0   target 0:41:0",
+        "  behind    1 changes   12 ms",
+        "TABLE   TARGET         PHASE      COPIED  TAKEN  APPLIED",
+        "orders  public.orders  streaming   10/10     12       11",
+      ].join("\n"),
+    );
+  });
+
+  it("says `-` and why when nobody answers, and what to type", () => {
+    const view = viewOf({ pipeline: "shop", source: silent, sink: silent, target: silent });
+    expect(view).toMatchObject({
+      state: "down",
+      behind: { changes: null, ms: null, why: "the source service does not answer (nothing answers)" },
+      next: ["tailrace run"],
+    });
+    expect(renderView(view, plain)).toContain("behind    - changes   -   (- : the source service does not answer");
+  });
+
+  it("names the state that matters most", () => {
+    const withSink = (state: ServiceState): string => viewOf({ ...streaming, sink: heard(service("sink", state)) }).state;
+    expect(withSink("stopped")).toBe("stopped");
+    expect(withSink("paused")).toBe("paused");
+    expect(withSink("waiting")).toBe("degraded");
+    expect(viewOf({ ...streaming, sink: silent }).state).toBe("degraded");
+    expect(viewOf({ ...streaming, target: heard({ applied: null, phase: "snapshot", paused: false, tables: [] }) }).state).toBe("snapshot");
+    const stopped = viewOf({ ...streaming, sink: heard(service("sink", "stopped")) });
+    expect(stopped.needsPerson).toEqual(["sink stopped: a value does not fit"]);
+    expect(stopped.next).toContain("tailrace explain value.range");
+  });
+});
+
+describe("pace", () => {
+  it("is not told before five seconds and two percent, and then as a range", () => {
+    const pace = new PaceKeeper();
+    for (let second = 0; second <= 4; second++) expect(pace.note(second * 1000, second * 100, 10_000).eta).toBeNull();
+    expect(pace.note(4_500, 450, 10_000).perSecond).toBeCloseTo(100);
+    const later = pace.note(8_000, 1_150, 10_000);
+    expect(later.eta?.leastMs).toBeLessThan(later.eta?.mostMs ?? 0);
+    const slow = new PaceKeeper();
+    for (let second = 0; second <= 10; second++) expect(slow.note(second * 1000, second, 10_000).eta).toBeNull();
+  });
+
+  it("says nothing of the end when the total is not known, reached, or when nothing moves", () => {
+    for (const [step, total] of [
+      [100, null],
+      [100, 500],
+      [0, 1_000],
+    ] as const) {
+      const pace = new PaceKeeper();
+      let last = pace.note(0, 0, total);
+      for (let second = 1; second <= 9; second++) last = pace.note(second * 1000, second * step, total);
+      expect(last.eta).toBeNull();
+    }
+  });
+});
+
+describe("numbers for people", () => {
+  it("are short, and unknown is a dash", () => {
+    expect([null, 0, 0.4, 340, 4_200, 70_000, 10_920_000, 446_400_000].map(formatMs)).toEqual([
+      "-",
+      "0 ms",
+      "0.4 ms",
+      "340 ms",
+      "4.2 s",
+      "1 m 10 s",
+      "3 h 02 m",
+      "5 d 4 h",
+    ]);
+    expect([null, 512, 1_536, 268_435_456].map(formatBytes)).toEqual(["-", "512 B", "1.5 KiB", "256 MiB"]);
+    expect([null, 1_234_567].map(formatCount)).toEqual(["-", "1,234,567"]);
+    expect(["500ms", "60s", "5m", "1h", "2", "soon", "-1s"].map(parseDuration)).toEqual([
+      500,
+      60_000,
+      300_000,
+      3_600_000,
+      2_000,
+      null,
+      null,
+    ]);
+  });
+});
+
+describe("exit codes", () => {
+  it("follow from the error and from what the verb was doing", () => {
+    const of = (code: string, stage: Stage): number => {
+      if (!isErrorCode(code)) throw new Error(code);
+      return exitCodeOf(new TailraceError(code, { what: "x" }), stage);
+    };
+    expect(of("internal", "checking")).toBe(exits.fault);
+    expect(of("settings.refused", "serving")).toBe(exits.refused);
+    expect(of("value.range", "serving")).toBe(exits.needsPerson);
+    expect(of("source.mode", "checking")).toBe(exits.gateRefused);
+    expect(of("target.unavailable", "checking")).toBe(exits.dependencyDown);
+    expect(of("target.unavailable", "changing")).toBe(exits.halfWay);
+  });
+
+  it("exist for every code of the catalogue at every stage, and never say that all is well", () => {
+    for (const code of Object.keys(catalogue).filter(isErrorCode)) {
+      for (const stage of ["checking", "changing", "serving"] as const) {
+        expect([1, 2, 6, 7, 9, 75]).toContain(exitCodeOf(new TailraceError(code, { what: "x" }), stage));
+      }
+    }
+  });
+});
