@@ -7,9 +7,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Secret } from "../../core/secret.js";
 import type { RegistrySettings } from "../../core/settings.js";
 import { describeError } from "../../core/errors.js";
+import type { Change } from "../../core/contracts/change.js";
+import { writerEpoch } from "../../core/vocabulary/ids.js";
+import { position } from "../../core/vocabulary/position.js";
+import { createDecoder } from "../../schemas/decoder.js";
+import { createEncoder } from "../../schemas/encoder.js";
 import { confluentRegistry } from "../../schemas/registry/confluent.js";
 import { fault, RegistryServer } from "../support/registry.js";
-import { never, stillClock } from "./support.js";
+import { column, never, recordsOf, stillClock, stored, table } from "./support.js";
 
 const schemaText = (name: string): string => JSON.stringify({ type: "record", name, fields: [{ name: "id", type: "long" }] });
 const settingsFor = (url: string, auth: RegistrySettings["auth"] = null): RegistrySettings => ({ url, auth, ca: null });
@@ -38,6 +43,27 @@ describe.each([
     const other = confluentRegistry(settingsFor(url()));
     expect(await other.idFor(`${name}-value`, schemaText(name), never)).toBe(id);
     expect(JSON.parse(await other.schemaById(id, never))).toEqual(JSON.parse(schemaText(name)));
+  });
+
+  it("carries changes from an encoder to a decoder", async () => {
+    const orders = table(`a table ${randomUUID()}`, [
+      column("__proto__", ["integer"]),
+      column("any-thing", ["blob", "raw", "real"], { nullable: true }),
+    ]);
+    const changes = [
+      [1n, null],
+      [2n, 1.5],
+      [3n, { rawText: new Uint8Array([0xff]) }],
+    ].map((after, i): Change => ({ kind: "create", at: position(0, i + 1), key: [after[0] ?? null], after }));
+    const [writing, reading] = [confluentRegistry(settingsFor(url())), confluentRegistry(settingsFor(url()))];
+    const encoder = createEncoder({ prefix: "shop", registry: writing, clock: stillClock });
+    const encoded = await encoder.encode(
+      { kind: "changes", table: orders, changes },
+      { cut: position(0, 3), epoch: writerEpoch(1) },
+      never,
+    );
+    const decoded = await createDecoder({ registry: reading }).decode(stored(recordsOf(encoded)), never);
+    expect(decoded.map((record) => record?.body)).toEqual(changes.map((change) => ({ kind: "change", table: orders, change })));
   });
 
   it("says when a number is unknown", async () => {

@@ -2,22 +2,24 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { topic } from "../../core/vocabulary/ids.js";
 import { describeLogStore } from "../contracts/log-store-contract.js";
-import { at, numbered, patience, rejection, scanAll, spec, text } from "../contracts/log-store-host.js";
+import { at, type LogStoreHost, numbered, patience, rejection, scanAll, spec, text } from "../contracts/log-store-host.js";
 import { fates, MemoryLog } from "./memory-log-store.js";
 
 const shared = new MemoryLog();
+const host: LogStoreHost = {
+  open: async () => shared.store(),
+  held: () => null,
+  // It has no other process; another client is as far away as it gets.
+  writeFromAnotherProcess: async (name, count) => {
+    await using store = shared.store();
+    await using appender = await store.appender(patience());
+    for (let n = 0; n < count; n++) await appender.append(numbered(name, n, 1), patience());
+  },
+  forgetBelow: async (_store, name, below) => shared.forget(name, below),
+};
+
 describe("the log in memory as a log store", () => {
-  describeLogStore({
-    open: async () => shared.store(),
-    held: () => null,
-    // It has no other process; another client is as far away as it gets.
-    writeFromAnotherProcess: async (name, count) => {
-      await using store = shared.store();
-      await using appender = await store.appender(patience());
-      for (let n = 0; n < count; n++) await appender.append(numbered(name, n, 1), patience());
-    },
-    forgetBelow: async (_store, name, below) => shared.forget(name, below),
-  });
+  describeLogStore(host);
 });
 
 describe("faults of the log in memory", () => {
