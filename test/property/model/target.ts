@@ -54,7 +54,7 @@ export class ModelTarget {
   rows: Tables = { A: new Map(), B: new Map() };
   applied: AppliedCut | null = null;
   owner = 0;
-  /** Constraints exist since the first snapshot ended. */
+  /** The target's constraints stand: not in a snapshot, also not when a start has set the phase back to one. */
   built = false;
   loose: ReadonlySet<TableName> = new Set();
   replays = 0;
@@ -75,7 +75,9 @@ export class ModelTarget {
     const sameCut =
       window.before === null ? this.applied === null : this.applied !== null && samePosition(window.before.position, this.applied.position);
     if (this.rules.fenced && (owner !== this.owner || !sameCut)) return { kind: "fenced" };
-    const before = { rows: copy(this.rows), loose: this.loose };
+    const before = { rows: copy(this.rows), loose: this.loose, built: this.built };
+    const after = window.after();
+    if (after.phase === "snapshot" && this.rules.repairLoosens) this.built = false;
     for (const control of window.controls)
       if (control.kind === "repair" && control.step === "begins") this.#loosen(control.table as string, true);
     let error = this.#fold(parts.flatMap(stepsOf));
@@ -86,12 +88,10 @@ export class ModelTarget {
     }
     for (const control of window.controls)
       if (control.kind === "repair" && control.step === "ends") this.#loosen(control.table as string, false);
-    const after = window.after();
     if (after.phase === "streaming") this.built = true;
     error ??= this.#violated();
     if (error !== null) {
-      this.rows = before.rows;
-      this.loose = before.loose;
+      ({ rows: this.rows, loose: this.loose, built: this.built } = before);
       return { kind: "refused", why: error };
     }
     for (const control of window.controls) if (control.kind === "marker") this.markers.push(control.marker);

@@ -16,7 +16,7 @@ import { Codec, counted, prefix, topicOf } from "./codec.js";
 import { ModelDatabase } from "./database.js";
 import { whatIsWrong } from "./judge.js";
 import type { Op, RunOptions, Schedule } from "./schedule.js";
-import { Sink, type SinkWorld } from "./sink.js";
+import { Sink } from "./sink.js";
 import { allSourceRules, ModelSource, type ReadPlan, type SourceRules } from "./source.js";
 import { carryOut, type Fate, laneName, ModelStore } from "./store.js";
 import { allTargetRules, ModelTarget, type TargetRules } from "./target.js";
@@ -69,8 +69,7 @@ export class World {
     for (const spec of topicSpecs(prefix, [tableId("A"), tableId("B")])) {
       this.log.create(spec.topic === topicOf("A") ? { ...spec, partitions: options.partitionsOfA } : spec);
     }
-    const world: SinkWorld = this;
-    this.#sinks = [new Sink(world), new Sink(world)];
+    this.#sinks = [new Sink(this), new Sink(this)];
   }
 
   newName(): string {
@@ -178,8 +177,6 @@ export class World {
     if (lane.bounds.end - n < least) return;
     this.log.loseTail(lane.topic, lane.bounds.end - n, lane.partition);
     this.losses += 1;
-    // Controls are not counted: one that is lost together with its cut is missed by nobody.
-    if (lane.topic === cuts.topic) this.markers.length = 0;
     this.count("tail lost");
     for (const sink of this.#sinks) sink.lost(laneName(lane.topic, lane.partition), lane.bounds.end - n);
   }

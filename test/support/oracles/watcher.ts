@@ -94,12 +94,12 @@ export class Watcher implements AsyncDisposable {
 
   #sql(): string {
     const schema = this.#options.schema ?? "public";
-    return `SELECT p.phase, p.history::text AS history, p.position_order::text AS order, p.position_index::text AS index,
+    return `SELECT p.phase, p.history::text AS history, p.ord::text AS order, p.idx::text AS index,
        (SELECT sum(balance) FROM (SELECT balance FROM ${schema}.account UNION ALL SELECT balance FROM ${schema}.vault) m)::text AS money,
        array_agg(v.key) AS keys, array_agg(v.version::text) AS versions
      FROM tailrace.pipeline p,
        LATERAL (SELECT 'a' || id AS key, version FROM ${schema}.account UNION ALL SELECT 'v' || name, version FROM ${schema}.vault) v
-     WHERE p.pipeline = $1 GROUP BY p.phase, p.history, p.position_order, p.position_index`;
+     WHERE p.pipeline = $1 GROUP BY p.phase, p.history, p.ord, p.idx`;
   }
 
   #judge(glance: Glance): void {

@@ -1,0 +1,53 @@
+/** The end of a fault run: everything healed, every oracle asked. An empty list is a proof; anything else says what went wrong. */
+import { bankSum } from "../../support/hostile/schema.mjs";
+import { conservationFaults } from "../../support/oracles/conservation.js";
+import { applicationFaults, ledgerFaults } from "../../support/oracles/ledger.js";
+import { differences } from "../../support/oracles/tables-equal.js";
+import { until } from "../../support/oracles/until.js";
+import { Watcher } from "../../support/oracles/watcher.js";
+import { names, type TestPipeline } from "./pipeline.js";
+
+export const livenessMs = 30_000;
+
+export const watch = (pipeline: TestPipeline): Watcher => new Watcher({ url: pipeline.url, pipeline: pipeline.name, bankSum });
+
+/** O6: everything that is committed now reaches the target in time, or the wait says where it hangs. The application stands still. */
+export async function caughtUp(pipeline: TestPipeline, withinMs = livenessMs): Promise<void> {
+  const seen = { place: "nothing" };
+  const done = async (): Promise<boolean> => {
+    pipeline.revive();
+    const place = await pipeline.place();
+    const newest = pipeline.newestCaptured();
+    seen.place = `${JSON.stringify(place)}, the capture log ends at ${newest}`;
+    return place !== null && place.phase === "streaming" && place.order >= newest;
+  };
+  await until(done, withinMs, () => `the target did not catch up: it is at ${seen.place}\n${pipeline.describe()}`);
+}
+
+export interface Judged {
+  readonly watcher?: Watcher;
+  /** Restored pasts take acknowledged transactions back; then the ledger says nothing. */
+  readonly ledger?: boolean;
+}
+
+/** Call when caught up and the application has stopped. */
+export async function judge(pipeline: TestPipeline, { watcher, ledger = true }: Judged = {}): Promise<readonly string[]> {
+  const faults: string[] = [];
+  const watched = await watcher?.stop();
+  if (watched !== undefined) {
+    faults.push(...watched.faults.map((fault) => `seen from outside: ${fault}`));
+    if (watched.looked === 0) faults.push("the watcher never saw the streaming phase");
+  }
+  const client = await pipeline.client();
+  try {
+    const report = pipeline.application.report();
+    faults.push(...applicationFaults(report));
+    if (ledger) faults.push(...(await ledgerFaults(pipeline.file, client, report)));
+    faults.push(...(await differences(pipeline.file, client, names)).map(({ table, what }) => `${table}: ${what}`));
+    faults.push(...(await conservationFaults(client, pipeline.name)));
+  } finally {
+    await client.end();
+  }
+  faults.push(...pipeline.bounds.faults());
+  return faults;
+}

@@ -1,0 +1,226 @@
+/**
+ * A whole pipeline under test: a hostile application's database, a log, a PostgreSQL database, the services as processes of their own, and a
+ * supervisor that starts again whatever was killed. Everything lies in one folder that goes away with it.
+ */
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import Database from "better-sqlite3";
+import { Client } from "pg";
+import { stringify } from "yaml";
+import { HostileApplication, setUpHostileDatabase } from "../../support/hostile-application.js";
+import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
+import { BoundsWatch } from "../../support/oracles/process-bounds.js";
+import type { Names } from "../../support/oracles/tables-equal.js";
+import { command, type Role, RoleProcess } from "./role-process.js";
+
+export interface PipelineOptions {
+  readonly seed: number;
+  readonly log: { readonly kind: "embedded" } | { readonly kind: "kafka"; readonly brokers: readonly string[] };
+  /** Rows of the table that makes the snapshot long. */
+  readonly rows?: number;
+  /** The application's own triggers exist before capture is installed. */
+  readonly triggers?: boolean;
+}
+export interface Said {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+export interface Place {
+  readonly phase: string | null;
+  readonly history: number;
+  readonly order: number;
+  readonly index: number;
+}
+
+/** What the settings file maps other than by name. */
+export const names: Names = {};
+const mapped: Readonly<Record<string, object>> = {
+  document: { columns: { nul_text: { type: "bytea" } } },
+  line: { columns: { placed: { type: "timestamptz", from: "epoch-ms" } } },
+};
+const run = promisify(execFile);
+
+export class TestPipeline implements AsyncDisposable {
+  readonly name: string;
+  readonly folder: string;
+  readonly file: string;
+  readonly application: HostileApplication;
+  readonly bounds = new BoundsWatch({ rssMiBMax: 400, descriptorsMax: 120 });
+  readonly #settings: string;
+  readonly #temporary: string;
+  readonly #running = new Map<Role, RoleProcess>();
+  readonly #zombies: RoleProcess[] = [];
+  #starts = 0;
+
+  static async make(options: PipelineOptions): Promise<TestPipeline> {
+    return new TestPipeline(options, await freshDatabase());
+  }
+
+  private constructor(
+    options: PipelineOptions,
+    readonly database: TestDatabase,
+  ) {
+    this.name = `fault${Math.floor(Math.random() * 1e9).toString(36)}`;
+    this.folder = mkdtempSync(join(tmpdir(), "tailrace-fault-"));
+    this.file = join(this.folder, "app.db");
+    this.#temporary = join(this.folder, "tmp");
+    mkdirSync(this.#temporary);
+    this.#settings = join(this.folder, "tailrace.yaml");
+    setUpHostileDatabase(this.file, { seed: options.seed, rows: options.rows ?? 3000, triggers: options.triggers ?? true });
+    this.application = new HostileApplication(this.file);
+    writeFileSync(this.#settings, stringify(this.#settingsOf(options)));
+  }
+
+  get url(): string {
+    return this.database.url;
+  }
+
+  /** Runs a verb; its exit code is part of the answer. */
+  async tailrace(...words: readonly string[]): Promise<Said> {
+    try {
+      const said = await run(process.execPath, [command, ...words, "-c", this.#settings], {
+        cwd: this.folder,
+        env: this.#env(),
+        timeout: 120_000,
+      });
+      return { code: 0, ...said };
+    } catch (error) {
+      const failed = error as { code?: number | string; stdout?: string; stderr?: string };
+      if (typeof failed.code !== "number") throw error;
+      return { code: failed.code, stdout: failed.stdout ?? "", stderr: failed.stderr ?? "" };
+    }
+  }
+
+  async apply(): Promise<void> {
+    const said = await this.tailrace("apply", "--yes");
+    if (said.code !== 0) throw new Error(`apply ended with ${said.code}: ${said.stderr}${said.stdout}`);
+  }
+
+  start(role: Role): RoleProcess {
+    const now = this.#running.get(role);
+    if (now !== undefined && now.end === null) throw new Error(`${role} runs already`);
+    this.#starts += 1;
+    const started = new RoleProcess(role, `${role}-${this.#starts}`, { settings: this.#settings, folder: this.folder, env: this.#env() });
+    this.#running.set(role, started);
+    return started;
+  }
+
+  process(role: Role): RoleProcess | null {
+    return this.#running.get(role) ?? null;
+  }
+
+  /** Starts what is down; throws for an end that a person would be asked about. */
+  revive(): void {
+    for (const role of ["source", "sink"] as const) {
+      const process = this.#running.get(role);
+      if (process === undefined) continue;
+      this.bounds.sample(role, process.pid);
+      if (process.end === null) continue;
+      const { code, signal } = process.end;
+      if (signal === null && code !== 75 && code !== 0) {
+        throw new Error(`${role} ended with ${code}:\n${process.lastLines.slice(-12).join("\n")}`);
+      }
+      this.start(role);
+    }
+    for (const zombie of this.#zombies) this.bounds.sample(`${zombie.role} (successor or zombie)`, zombie.pid);
+  }
+
+  /** Stops the process of a role without ending it, and starts its successor. Whoever of the two survives is the role's process. */
+  replace(role: Role): { readonly zombie: RoleProcess; readonly successor: RoleProcess } {
+    const zombie = this.#running.get(role);
+    if (zombie === undefined || zombie.end !== null) throw new Error(`${role} does not run`);
+    zombie.stop();
+    this.#running.delete(role);
+    this.#zombies.push(zombie);
+    return { zombie, successor: this.start(role) };
+  }
+
+  /** The one that was stopped has outlived its successor. */
+  adopt(zombie: RoleProcess): void {
+    this.#zombies.splice(this.#zombies.indexOf(zombie), 1);
+    this.#running.set(zombie.role, zombie);
+  }
+
+  /** Ends processes that have a successor. */
+  async bury(): Promise<void> {
+    await Promise.all(this.#zombies.splice(0).map((zombie) => zombie.kill()));
+  }
+
+  /** Where the target is; null: no window was applied yet, or the server is away. */
+  async place(): Promise<Place | null> {
+    const rows = await this.database
+      .query<Record<string, string | null>>(
+        "SELECT phase, history::text, ord::text, idx::text FROM tailrace.pipeline WHERE pipeline = $1 AND direction = 'forward'",
+        [this.name],
+      )
+      .catch(() => []);
+    const row = rows[0];
+    if (row === undefined || row["ord"] === null || row["ord"] === undefined) return null;
+    return { phase: row["phase"] ?? null, history: Number(row["history"]), order: Number(row["ord"]), index: Number(row["idx"]) };
+  }
+
+  /** Newest row of the capture log. */
+  newestCaptured(): number {
+    const db = new Database(this.file, { readonly: true });
+    try {
+      return Number(db.prepare("SELECT coalesce(max(seq), 0) FROM _cdc_log").pluck().get());
+    } finally {
+      db.close();
+    }
+  }
+
+  async client(): Promise<Client> {
+    const client = new Client({ connectionString: this.url });
+    await client.connect();
+    return client;
+  }
+
+  /** What processes left in their folder for temporary files. */
+  leftBehind(): readonly string[] {
+    return readdirSync(this.#temporary);
+  }
+
+  describe(): string {
+    return ["source", "sink"]
+      .map((role) => {
+        const process = this.#running.get(role as Role);
+        return `${role} (${JSON.stringify(process?.end ?? "running")}):\n${process?.lastLines.slice(-15).join("\n") ?? ""}`;
+      })
+      .join("\n");
+  }
+
+  async stopServices(): Promise<void> {
+    await this.bury();
+    await Promise.all([...this.#running.values()].map((process) => (process.end === null ? process.terminate() : null)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.application.kill();
+    await this.bury();
+    await Promise.all([...this.#running.values()].map((process) => (process.end === null ? process.kill() : null)));
+    await this.database[Symbol.asyncDispose]();
+    if (process.env["TAILRACE_TEST_KEEP"] === undefined) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    return { ...process.env, TMPDIR: this.#temporary, NODE_OPTIONS: "" };
+  }
+
+  #settingsOf({ log }: PipelineOptions): object {
+    const db = new Database(this.file, { readonly: true });
+    const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").pluck().all() as string[];
+    db.close();
+    return {
+      pipeline: this.name,
+      source: { kind: "sqlite", path: "./app.db" },
+      log: log.kind === "embedded" ? { kind: "embedded" } : { kind: "kafka", brokers: log.brokers },
+      target: { url: this.url, schema: "public" },
+      tables: Object.fromEntries(tables.map((table) => [table, mapped[table] ?? {}])),
+      http: { listen: "127.0.0.1:0" },
+    };
+  }
+}

@@ -1,0 +1,80 @@
+/** One `tailrace run source` or `run sink` as an operator runs it: the built command, in its own process, that can be killed, stopped and continued. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export type Role = "source" | "sink";
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export const command = join(process.cwd(), "dist/cli/tailrace.js");
+const linesKept = 40;
+
+export class RoleProcess {
+  readonly #child: ChildProcess;
+  readonly #lines: string[] = [];
+  readonly ended: Promise<Ended>;
+  #end: Ended | null = null;
+
+  /** `env`: TMPDIR among others, so that what a process leaves behind is found. */
+  constructor(
+    readonly role: Role,
+    readonly name: string,
+    where: { readonly settings: string; readonly folder: string; readonly env: NodeJS.ProcessEnv },
+  ) {
+    this.#child = spawn(process.execPath, [command, "run", role, "-c", where.settings], {
+      cwd: where.folder,
+      env: where.env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const file = createWriteStream(join(where.folder, `${name}.log`), { flags: "a" });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on("line", (line) => {
+        file.write(`${line}\n`);
+        this.#lines.push(line);
+        if (this.#lines.length > linesKept) this.#lines.shift();
+      });
+    }
+    this.ended = once(this.#child, "close").then(([code, signal]) => {
+      file.end();
+      this.#end = { code: code as number | null, signal: signal as NodeJS.Signals | null };
+      return this.#end;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+  /** null while it runs. */
+  get end(): Ended | null {
+    return this.#end;
+  }
+  get lastLines(): readonly string[] {
+    return this.#lines;
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.ended;
+  }
+
+  stop(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  continue(): void {
+    this.#child.kill("SIGCONT");
+  }
+
+  /** Asks politely and waits for the end. */
+  async terminate(): Promise<Ended> {
+    this.continue();
+    this.#child.kill("SIGTERM");
+    return await this.ended;
+  }
+}
