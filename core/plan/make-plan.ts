@@ -1,8 +1,8 @@
 /**
  * From catalogue, profile and settings to the plan of the target. Pure: the same input gives the same plan.
  *
- * Whatever cannot be done as asked is a finding with a remedy, all of them at once; a table with an error among its findings is not in the
- * plan. Nothing of the source is left out without a finding that says so.
+ * Whatever cannot be done as asked is a finding with a remedy, all of them at once. A table whose key cannot be carried is
+ * left out with a warning, unless somebody asked for it by name; everything else that cannot be planned is an error. Nothing is left out without a finding that says so.
  */
 import type { TablePlan, TargetPlan } from "../contracts/plan.js";
 import type { ColumnProfile, SourceCatalog, SourceTable } from "../contracts/source.js";
@@ -33,7 +33,7 @@ export interface PlanRequest {
 }
 
 export interface PlanResult {
-  /** Holds the tables without an error among their findings. Not to be applied while any finding is an error. */
+  /** Holds the tables that can be planned. Not to be applied while any finding is an error. */
   readonly plan: TargetPlan;
   readonly findings: readonly Finding[];
 }
@@ -42,10 +42,14 @@ const columnsMax = 1_600;
 
 export function makePlan(request: PlanRequest): PlanResult {
   const findings: Finding[] = [];
+  const failed = new Set<TableId>();
   const reportFor =
     (table: TableId): Report =>
-    (finding) =>
+    (found) => {
+      if (found.severity === "error") failed.add(table);
+      const finding = isAskedFor(request, table) ? found : leftOut(found);
       findings.push({ ...finding, table, what: printable(finding.what), remedy: printable(finding.remedy) });
+    };
 
   reportUnknownTables(reportFor, request);
   reportRefusedTables(reportFor, request);
@@ -56,7 +60,6 @@ export function makePlan(request: PlanRequest): PlanResult {
   refuseSharedTargets(reportFor, targets);
   warnSharedTopics(reportFor, request.prefix, sources);
   const bare = planTables(reportFor, request, sources, targets);
-  const failed = new Set(findings.filter((finding) => finding.severity === "error").map((finding) => finding.table));
   const kept = new Map([...bare].filter(([table]) => !failed.has(table)));
   const tables = sources.flatMap((source): readonly TablePlan[] => {
     const plan = kept.get(source.description.table);
@@ -70,6 +73,18 @@ export function makePlan(request: PlanRequest): PlanResult {
 }
 
 type ReportFor = (table: TableId) => Report;
+
+/** By name in the settings, or by an earlier `apply`: such a table is moved, or nothing is. */
+function isAskedFor({ settings, applied }: PlanRequest, table: TableId): boolean {
+  return settings.tables.has(table) || (applied ?? null)?.tables.some(({ source }) => source === table) === true;
+}
+
+/** A key that no mapping can carry is like no key at all: it must not keep all other tables back. Everything else the settings can mend. */
+function leftOut<F extends Pick<Finding, "severity" | "remedy" | "code">>(found: F): F {
+  return found.severity === "error" && found.code === "plan.key-order"
+    ? { ...found, severity: "warning", remedy: `${found.remedy}. The table is left out until then` }
+    : found;
+}
 
 function chosenTables(request: PlanRequest): readonly SourceTable[] {
   if (!request.settings.onlyListedTables) return request.catalog.tables;

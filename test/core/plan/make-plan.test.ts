@@ -162,9 +162,12 @@ describe("tables", () => {
     expect(said(planOf({ tables: [{ name: "t", columns }], settings: { t: { columns: { c1: drop } } } }))).toEqual([]);
   });
 
-  test("keys of several storage classes are refused", () => {
-    const rows = [[1n], ["1"]];
-    expect(said(planOf({ tables: [{ name: "t", columns: ["id"], rows }] }))).toContain("error plan.key-order id");
+  test("a table with keys of several storage classes is left out, and refused to who asks for it", () => {
+    const tables = [{ name: "t", columns: ["id"], rows: [[1n], ["1"]] }];
+    const unasked = planOf({ tables });
+    expect(said(unasked)).toContain("warning plan.key-order id");
+    expect(unasked.plan.tables).toEqual([]);
+    expect(said(planOf({ tables, settings: { t: {} } }))).toContain("error plan.key-order id");
   });
 
   test.each([
