@@ -96,7 +96,12 @@ export class LogAppliedFollower implements AppliedFollower {
 
   async latest(signal: AbortSignal): Promise<AppliedCut | null> {
     const bounds = (await this.store.bounds([this.#topic], signal)).get(this.#topic)?.[0];
-    if (bounds === undefined || bounds.end === bounds.first) return null;
+    if (bounds === undefined) return null;
+    if (bounds.end === bounds.first) {
+      // Nothing yet: the first record is still to come, and must be heard when it does.
+      this.#following ??= this.#follow(bounds.end);
+      return null;
+    }
     const from = offset(Math.max(bounds.first, bounds.end - lastRecords));
     let newest: AppliedCut | null = null;
     for await (const page of this.store.scan(this.#topic, 0, { from, until: bounds.end }, signal)) newest = lastOf(page) ?? newest;
