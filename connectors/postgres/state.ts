@@ -199,6 +199,6 @@ const cutOf = (row: PipelineRow, id: string): AppliedCut => ({
   counts: countsFromJson(row.counts),
   offset: offset(Number(row.cut_offset)),
   ends: endsFromJson(row.ends),
-  anchor: anchor(row.anchor),
+  anchor: anchor(Uint8Array.from(row.anchor)),
   phase: row.phase,
 });
