@@ -1,6 +1,8 @@
 /** The log of a process: one JSON object a line on stderr. stdout belongs to the command's answer. */
 import { destination, type Logger, pino, stdTimeFunctions } from "pino";
 
+export type { Logger } from "pino";
+
 export interface LoggerOptions {
   /** Closed list: debug shows what Tailrace does, warn only what degrades. */
   readonly level: "debug" | "info" | "warn";

@@ -2,9 +2,9 @@
  * The only catcher of last resort: runs a service's sessions one after the other, by the verdict of what ended each. `retry` and `undecided`
  * begin again with a rising delay, `stand-by` asks again at a steady pace, `stop` and everything unknown ends the service: a person is needed.
  */
-import type { Logger } from "pino";
 import { Backoff, type Clock } from "./clock.js";
 import { asTailraceError, describeError, isAbort, type TailraceError } from "./errors.js";
+import type { Logger } from "./logger.js";
 import type { ServiceState } from "./status.js";
 import { unreachable } from "./vocabulary/unreachable.js";
 

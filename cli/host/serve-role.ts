@@ -3,10 +3,9 @@
  * service could be opened; a dependency that is down at the start is waited for like one that goes down later; after the signal the process
  * ends within the grace time.
  */
-import type { Logger } from "pino";
 import { Backoff, systemClock } from "../../core/clock.js";
-import { asTailraceError, describeError, isAbort } from "../../core/errors.js";
-import { createLogger } from "../../core/logger.js";
+import { asTailraceError, describeError, isAbort, type TailraceError } from "../../core/errors.js";
+import { createLogger, type Logger } from "../../core/logger.js";
 import type { Settings } from "../../core/settings.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
 import { openSinkService } from "../../services/sink/main.js";
@@ -39,13 +38,20 @@ export async function serveRole({ settings, role, level }: ServeOptions, signal:
     metrics,
   });
   log.info({ event: "http.listening", ...http.address }, "listening");
-  const orphaned = abortWhenOrphaned(signal);
-  const reporting = reportToParent(host, http, orphaned);
-  const late = killWhenLate(orphaned, log);
+  const ended = new AbortController();
+  const asked = abortWhenOrphaned(signal);
+  const reporting = reportToParent(host, http, AbortSignal.any([asked, ended.signal]));
+  const forgetLate = killWhenLate(asked, log);
   try {
-    await host.run((s) => openRole(role, settings, { metrics, log, clock: systemClock }, s), log, orphaned);
+    await host.run((s) => openRole(role, settings, { metrics, log, clock: systemClock }, s), log, asked);
+  } catch (thrown) {
+    // The last report says why, so that the supervisor's screen can.
+    host.failed(thrown);
+    report(host, http);
+    throw thrown;
   } finally {
-    late();
+    forgetLate();
+    ended.abort();
     await reporting;
   }
 }
@@ -81,6 +87,7 @@ function withPlace(service: OpenService, place: AsyncDisposable): OpenService {
 class RoleHost {
   #service: OpenService | null = null;
   #waiting: { readonly why: string; readonly code: string; readonly attempt: number; readonly nextAtMs: number } | null = null;
+  #failure: TailraceError | null = null;
   readonly #startedMs = systemClock.wallMs();
 
   constructor(
@@ -96,7 +103,13 @@ class RoleHost {
   }
 
   status(): ServiceStatus {
-    if (this.#service !== null) return this.#service.status();
+    const failure = this.#failure;
+    const status = this.#service === null ? this.#notOpen() : this.#service.status();
+    if (failure === null) return status;
+    return { ...status, state: "stopped", why: `${failure.message}. ${failure.remedy}`, code: failure.code, attempt: null };
+  }
+
+  #notOpen(): ServiceStatus {
     const nowMs = systemClock.wallMs();
     const waiting = this.#waiting;
     return {
@@ -110,6 +123,11 @@ class RoleHost {
       position: null,
       details: {},
     };
+  }
+
+  /** The service has ended for good. */
+  failed(thrown: unknown): void {
+    this.#failure = asTailraceError(thrown);
   }
 
   ready(): Readiness {
@@ -150,9 +168,14 @@ function abortWhenOrphaned(signal: AbortSignal): AbortSignal {
 async function reportToParent(host: RoleHost, http: HttpServer, signal: AbortSignal): Promise<void> {
   if (process.send === undefined) return;
   while (!signal.aborted) {
-    if (process.connected) process.send({ kind: "report", status: host.status(), http: http.address } satisfies ChildReport);
+    report(host, http);
     await systemClock.delay(reportEveryMs, signal).catch(() => {});
   }
+}
+
+function report(host: RoleHost, http: HttpServer): void {
+  if (process.send === undefined || !process.connected) return;
+  process.send({ kind: "report", status: host.status(), http: http.address } satisfies ChildReport);
 }
 
 function killWhenLate(signal: AbortSignal, log: Logger): () => void {

@@ -1,5 +1,4 @@
 /** Wires the sink service: which connector stands behind which contract. */
-import type { Logger } from "pino";
 import { openLog } from "../../connectors/open-log.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import type { Clock } from "../../core/clock.js";
@@ -7,6 +6,7 @@ import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Target } from "../../core/contracts/target.js";
 import { LogAppliedPublisher } from "../../core/log/applied-board.js";
 import { CutLogReader } from "../../core/log/reader.js";
+import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";

@@ -1,11 +1,11 @@
 /** The sink as a long-lived service: owns the target, applies what the log gives, and says how far it has come. */
-import type { Logger } from "pino";
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Conservation, LeftOut, Target, TargetSession } from "../../core/contracts/target.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { asTailraceError, TailraceError } from "../../core/errors.js";
+import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";

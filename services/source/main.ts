@@ -1,11 +1,11 @@
 /** Wires the source service: which connector stands behind which contract. */
 import { randomUUID } from "node:crypto";
-import type { Logger } from "pino";
 import { openLog } from "../../connectors/open-log.js";
 import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
 import type { Clock } from "../../core/clock.js";
 import { LogAppliedFollower } from "../../core/log/applied-board.js";
 import { CutLogWriter } from "../../core/log/writer.js";
+import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Settings } from "../../core/settings.js";
 import { countedTopics } from "../../core/topics.js";

@@ -2,13 +2,13 @@
  * The source as a long-lived service: holds the file, follows the log's writer sessions, forgets what the target has committed, and says how far
  * the target is behind.
  */
-import type { Logger } from "pino";
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedFollower, ChangeEncoder, LogSession, LogWriter } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Lag, Source } from "../../core/contracts/source.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { asTailraceError } from "../../core/errors.js";
+import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";

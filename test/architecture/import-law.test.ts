@@ -32,8 +32,14 @@ function maySee(from: Shape, room: string): boolean {
   if (own === "core") return false;
   if (room === "core") return true;
   if (own === "schemas") return false;
+  // Files beside the connectors choose between them (open-log.ts): wiring, as in a main.ts.
+  if (own === "connectors") return room.startsWith("connectors/");
   if (own.startsWith("connectors/")) return room === "schemas";
-  return own.startsWith("services/") && from.path === `${own}/main.ts` && (room === "schemas" || room.startsWith("connectors/"));
+  return (
+    own.startsWith("services/") &&
+    from.path === `${own}/main.ts` &&
+    (room === "schemas" || room === "connectors" || room.startsWith("connectors/"))
+  );
 }
 
 const statements = shapes.flatMap((shape) => shape.imports.map((statement) => ({ shape, ...statement })));
