@@ -120,6 +120,11 @@ async function follow(scene: Scene): Promise<Told> {
   const running = supervisor.run(AbortSignal.any([invocation.signal, stop.signal]));
   try {
     const snapshot = await stage.step("snapshot", (say) => untilStreaming(scene, supervisor, say));
+    await stage.step("indexes, backlog", async (say) => {
+      say("the target builds indexes and foreign keys, then takes what was written meanwhile");
+      const { ms } = await patiently(invocation.signal, (signal) => catchUp(settings, () => {}, signal));
+      return { said: "built, and caught up with the application", value: ms };
+    });
     const streaming = await stage.step("streaming", (say) => stream(scene, supervisor, say));
     await application.stop();
     const catchUpMs = await stage.step("writer stopped", async (say) => {

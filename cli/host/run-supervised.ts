@@ -88,5 +88,6 @@ export function supervisedView(settings: Settings, children: readonly ChildView[
     source: heard("source"),
     sink: heard("sink"),
     target: { kind: "silent", why: "only the sink is asked" },
+    file: null,
   });
 }

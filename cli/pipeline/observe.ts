@@ -1,12 +1,14 @@
 /** Asks services and target what they say of themselves, each for a short time and none of them needed. */
+import type { Lag } from "../../core/contracts/source.js";
 import type { Target } from "../../core/contracts/target.js";
 import { asTailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import type { ServiceStatus } from "../../core/status.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
-import { formatPosition } from "../../core/vocabulary/position.js";
+import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
 import { type Heard, type Observed, type PipelineView, type TargetFacts, viewOf } from "../watch/pipeline-view.js";
 import { httpBase } from "./places.js";
+import { lagOfFile } from "./source.js";
 import { withTarget } from "./target.js";
 
 const patienceMs = 3_000;
@@ -14,7 +16,22 @@ const patienceMs = 3_000;
 export async function observe(settings: Settings, signal: AbortSignal): Promise<PipelineView> {
   const [source, sink] = await Promise.all([askService(settings, "source", signal), askService(settings, "sink", signal)]);
   const target = await askTarget(settings, sink, signal);
-  return viewOf({ pipeline: settings.pipeline, source, sink, target } satisfies Observed);
+  const file = source.kind === "heard" ? null : measureFile(settings, target);
+  return viewOf({ pipeline: settings.pipeline, source, sink, target, file } satisfies Observed);
+}
+
+/** Nobody answers for the source, but its file can still be read. */
+function measureFile(settings: Settings, target: Heard<TargetFacts>): Heard<Lag> {
+  try {
+    const applied = target.kind === "heard" && target.value.applied !== null ? parsePosition(target.value.applied) : null;
+    const lag = lagOfFile(settings, applied);
+    if (target.kind === "heard") return { kind: "heard", value: lag };
+    // What the target has is not known, so neither is the distance.
+    const unknown = { kind: "unknown", why: target.why } as const;
+    return { kind: "heard", value: { head: lag.head, changes: unknown, ms: unknown } };
+  } catch (thrown) {
+    return { kind: "silent", why: asTailraceError(thrown).message };
+  }
 }
 
 async function askService(settings: Settings, service: "source" | "sink", signal: AbortSignal): Promise<Heard<ServiceStatus>> {

@@ -3,10 +3,12 @@ import { openDatabase } from "../../connectors/sqlite/database.js";
 import { destroyStatements } from "../../connectors/sqlite/install-plan.js";
 import { isInstalled, readInstalled, readState, refuseOtherPipeline } from "../../connectors/sqlite/installed.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
-import type { SourceInspector } from "../../core/contracts/source.js";
+import { SqliteLag } from "../../connectors/sqlite/sqlite-lag.js";
+import type { Lag, SourceInspector } from "../../core/contracts/source.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import type { Position } from "../../core/vocabulary/position.js";
 
 export const openInspector = ({ source }: Settings): SourceInspector => openSqliteInspector(source.path, { group: theGroup });
 
@@ -32,6 +34,19 @@ export function installedTables({ source }: Settings): readonly TableId[] {
   const database = openDatabase(source.path, { readonly: true });
   try {
     return isInstalled(database) ? readInstalled(database).map(({ description }) => description.table) : [];
+  } finally {
+    database.close();
+  }
+}
+
+/** How far the target is behind, read from the file while no source service answers. */
+export function lagOfFile({ source }: Settings, applied: Position | null): Lag {
+  const database = openDatabase(source.path, { readonly: true });
+  try {
+    const state = isInstalled(database) ? readState(database, theGroup) : null;
+    if (state === null)
+      throw new TailraceError("source.not-applied", { what: "the capture is not installed", where: { path: source.path } });
+    return new SqliteLag(database).measure(applied, state.history, null);
   } finally {
     database.close();
   }

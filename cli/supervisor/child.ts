@@ -1,6 +1,6 @@
 /**
  * One role in its own process. Promises: a crash is followed by a restart with rising delay; an end that needs a person (exit 6, refused
- * settings, a fault that restarts cannot mend) is kept and said; on stop the child is asked once and, after the grace time, killed.
+ * settings) is kept and said; on stop the child is asked once and, after the grace time, killed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -31,7 +31,7 @@ export interface ChildOptions {
 
 const graceMs = 32_000;
 /** Exit codes that another start cannot change. */
-const final: ReadonlySet<number> = new Set([exits.needsPerson, exits.refused, exits.gateRefused, exits.fault]);
+const final: ReadonlySet<number> = new Set([exits.needsPerson, exits.refused, exits.gateRefused]);
 /** A crash this long after a start begins the delays again. */
 const soundAfterMs = 30_000;
 

@@ -3,10 +3,11 @@ import { asTailraceError, describeError, type TailraceError } from "../../core/e
 import type { Settings } from "../../core/settings.js";
 import { topicSpecs } from "../../core/topics.js";
 import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { removeEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
 import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
-import { describeLog, describeTarget } from "../pipeline/places.js";
+import { describeLog, describeTarget, embeddedDirectory } from "../pipeline/places.js";
 import { withLog } from "../pipeline/proposal.js";
 import { installedTables, sourceTraces } from "../pipeline/source.js";
 import { withTarget } from "../pipeline/target.js";
@@ -102,7 +103,14 @@ async function destroyLog(settings: Settings, known: readonly TableId[], signal:
 }
 
 async function destroyTarget(settings: Settings, tables: boolean, signal: AbortSignal): Promise<readonly string[]> {
-  return await withTarget(settings, signal, (target) => target.destroy({ tables }, signal));
+  // A server is not made in order to find it empty.
+  if (settings.target.url === null && !existsSync(embeddedDirectory(settings))) return [];
+  const removed = await withTarget(settings, signal, (target) => target.destroy({ tables }, signal));
+  if (settings.target.url !== null || !tables) return removed;
+  // Nothing but this pipeline ever lived in the embedded server.
+  return (await removeEmbeddedPostgres(embeddedDirectory(settings)))
+    ? [...removed, `the embedded server in ${embeddedDirectory(settings)}`]
+    : removed;
 }
 
 function report({ out }: Invocation, settings: Settings, places: readonly Place[]): ExitCode {

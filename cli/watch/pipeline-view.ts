@@ -2,8 +2,9 @@
  * One pipeline as its operator sees it, made of what the services and the two databases say. Pure. Never an invented number: what is not
  * known is null, with the reason beside it.
  */
-import type { Known, RereadProgress } from "../../core/contracts/source.js";
+import type { Known, Lag, RereadProgress } from "../../core/contracts/source.js";
 import type { ServiceState, ServiceStatus } from "../../core/status.js";
+import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
 
 /** What somebody said, or why nobody did. */
@@ -15,6 +16,8 @@ export interface Observed {
   readonly sink: Heard<ServiceStatus>;
   /** Read from the target itself. */
   readonly target: Heard<TargetFacts>;
+  /** Read from the source file itself, when the source service is silent; null when nobody looked. */
+  readonly file: Heard<Lag> | null;
 }
 export interface TargetFacts {
   readonly applied: string | null;
@@ -75,11 +78,11 @@ export function viewOf(observed: Observed): PipelineView {
     phase,
     services,
     positions: {
-      head: textOf(details["head"]),
+      head: observed.file?.kind === "heard" ? formatPosition(observed.file.value.head) : textOf(details["head"]),
       log: observed.source.kind === "heard" ? observed.source.value.position : null,
       applied: observed.target.kind === "heard" ? observed.target.value.applied : positionOf(observed.sink),
     },
-    behind: behindOf(observed.source, details["behind"]),
+    behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
     tables: tablesOf(observed, progressOf(details["reread"])),
     needsPerson,
     next: nextOf(state, services),
@@ -109,10 +112,16 @@ function stateOf(services: readonly ServiceView[], phase: string | null, { targe
   return phase === "streaming" ? "running" : "snapshot";
 }
 
-function behindOf(source: Heard<ServiceStatus>, behind: unknown): PipelineView["behind"] {
-  if (source.kind === "silent") return { changes: null, ms: null, why: `the source service does not answer (${source.why})` };
+function behindOf({ source, file }: Observed, behind: unknown): PipelineView["behind"] {
+  if (source.kind === "silent") {
+    const why = file?.kind === "silent" ? file.why : `the source service does not answer (${source.why})`;
+    return { changes: null, ms: null, why };
+  }
   if (typeof behind !== "object" || behind === null) return { changes: null, ms: null, why: "the source is not open yet" };
-  const { changes, ms } = behind as { readonly changes?: Known<number>; readonly ms?: Known<number> };
+  return distanceOf(behind as { readonly changes?: Known<number>; readonly ms?: Known<number> });
+}
+
+function distanceOf({ changes, ms }: { readonly changes?: Known<number>; readonly ms?: Known<number> }): PipelineView["behind"] {
   const unknown = [changes, ms].find((known) => known?.kind === "unknown");
   return { changes: valueOf(changes), ms: valueOf(ms), why: unknown?.kind === "unknown" ? unknown.why : null };
 }

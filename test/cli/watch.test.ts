@@ -64,7 +64,7 @@ describe("the view of a pipeline", () => {
   });
 
   it("says `-` and why when nobody answers, and what to type", () => {
-    const view = viewOf({ pipeline: "shop", source: silent, sink: silent, target: silent });
+    const view = viewOf({ pipeline: "shop", source: silent, sink: silent, target: silent, file: null });
     expect(view).toMatchObject({
       state: "down",
       behind: { changes: null, ms: null, why: "the source service does not answer (nothing answers)" },
