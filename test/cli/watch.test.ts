@@ -46,6 +46,7 @@ const streaming: Observed = {
     paused: false,
     tables: [{ table: "orders", target: "public.orders", taken: 12, applied: 11 }],
   }),
+  file: null,
 };
 
 describe("the view of a pipeline", () => {
