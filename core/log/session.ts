@@ -182,23 +182,29 @@ export class WriterSession implements LogSession {
     }
     for (const record of this.#lastOwn.values()) {
       const last = (this.#ends.get(record.topic)?.[record.partition] ?? 0) - 1;
-      if (!(await this.#isAt(record, last, signal)))
+      if (!(await this.#isAt(record, last, signal)) && !(await this.#isTrimmed(record, last, signal)))
         throw tailLost(record.topic, record.partition, { expected: last, found: "another record" });
     }
     this.#verifiedMs = this.#options.clock.monotonicMs();
   }
 
   async #isAt(record: OutgoingRecord, at: number, signal: AbortSignal): Promise<boolean> {
-    for await (const page of this.#options.store.scan(
-      record.topic,
-      record.partition,
-      { from: offset(at), until: offset(at + 1) },
-      signal,
-    )) {
-      const stored = page[0];
-      if (stored !== undefined) return stored.offset === at && sameContent(stored.value, record.value);
+    const range = { from: offset(at), until: offset(at + 1) };
+    try {
+      for await (const page of this.#options.store.scan(record.topic, record.partition, range, signal)) {
+        const stored = page[0];
+        if (stored !== undefined) return stored.offset === at && sameContent(stored.value, record.value);
+      }
+    } catch (error) {
+      if (!(error instanceof TailraceError) || error.code !== "log.gap") throw error;
     }
     return false;
+  }
+
+  /** What the target has committed may be trimmed, even while we look: then there is nothing left to compare, and nothing to lose. */
+  async #isTrimmed({ topic, partition }: OutgoingRecord, at: number, signal: AbortSignal): Promise<boolean> {
+    const bounds = await this.#options.store.bounds([topic], signal);
+    return at < (bounds.get(topic)?.[partition]?.first ?? 0);
   }
 
   /** One call after the other; the first that fails is the last. */

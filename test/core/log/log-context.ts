@@ -78,9 +78,10 @@ export interface Rows {
 export class LogContext {
   readonly log = new MemoryLog();
   readonly topics = countedTopics(prefix, tables);
-  readonly clock: Clock = systemClock;
   applied: AppliedCut | null = null;
   #ids = 0;
+
+  constructor(readonly clock: Clock = systemClock) {}
 
   async ensure(): Promise<void> {
     await this.log.store().ensure(topicSpecs(prefix, tables), signal);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
 import { cutsTopic } from "../../../core/topics.js";
 import { topic } from "../../../core/vocabulary/ids.js";
@@ -208,6 +209,21 @@ describe("writer and reader of the cut protocol", () => {
       ],
     });
     expect(await log.apply(at(4))).toMatchObject([{ to: "0:4:0", rows: ["a@0:4:0"] }]);
+  });
+
+  it("takes records that were trimmed behind the target for no lost tail, and a lost tail for one", async () => {
+    const late = { ms: 0 };
+    const log = new LogContext({ ...systemClock, monotonicMs: () => systemClock.monotonicMs() + late.ms });
+    await log.ensure();
+    await using session = await log.session();
+    await append(session, { to: at(1), rows: [["a", at(1)]] });
+    await append(session, { to: at(2), rows: [["b", at(2)]] });
+    log.log.forget(topic(`${prefix}.a`), 1);
+    late.ms = 3_600_000;
+    await session.verifyTail(signal);
+    log.log.loseTail(topic(`${prefix}.b`), 0);
+    late.ms *= 2;
+    await expect(session.verifyTail(signal)).rejects.toMatchObject({ code: "log.tail-lost" });
   });
 
   it("refuses a target that was filled from another log", async () => {
