@@ -12,11 +12,14 @@ export interface TargetOptions {
   readonly url: Secret | string;
   readonly pipeline: PipelineId;
   readonly clock?: Clock;
+  /** How long a statement waits for somebody else's lock (default 10 s) before the window is given back and tried again. */
+  readonly lockTimeoutMs?: number;
 }
 
 /** Connects once, to refuse what cannot be a target: an unsafe or refused connection, a server before 14, a database that is not UTF-8. */
 export async function connectTarget(options: TargetOptions, signal: AbortSignal): Promise<Target> {
-  const settings = parseConnectionUrl(options.url instanceof Secret ? options.url.reveal() : options.url);
+  const parsed = parseConnectionUrl(options.url instanceof Secret ? options.url.reveal() : options.url);
+  const settings = { ...parsed, lockTimeoutMs: options.lockTimeoutMs ?? parsed.lockTimeoutMs };
   const applicationName = shortName(options.pipeline);
   signal.throwIfAborted();
   await using probe = await Connection.open(settings, { applicationName, pipelined: false });

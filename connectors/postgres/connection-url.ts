@@ -24,6 +24,8 @@ export interface ConnectionSettings {
   readonly password: string | undefined;
   readonly ssl: false | ConnectionOptions;
   readonly connectTimeoutMs: number;
+  /** How long a statement waits for somebody else's lock before the window is given back and tried again. */
+  readonly lockTimeoutMs: number;
 }
 
 const known = new Set(["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "connect_timeout", "application_name"]);
@@ -44,6 +46,7 @@ export function parseConnectionUrl(url: string): ConnectionSettings {
     password: parsed.password === "" ? undefined : decodeURIComponent(parsed.password),
     database: decodeURIComponent(parsed.pathname.slice(1)) || user,
     ssl: tlsFor(host, parameters),
+    lockTimeoutMs: 10_000,
     connectTimeoutMs: 1_000 * (Number(parameters.get("connect_timeout")) || 10),
   };
 }
@@ -52,7 +55,8 @@ function parse(url: string): URL {
   // The URL holds a password: what is wrong with it is said without it.
   if (!/^postgres(ql)?:\/\//.test(url)) throw refused("target.url does not begin with postgresql://");
   try {
-    return new URL(url);
+    // `user@/database?host=/socket`, as libpq writes it: our URL parser wants a host where there is a user.
+    return new URL(url.replace(/^([a-z]+:\/\/[^/?#]*@)(?=[/?]|$)/, "$1localhost"));
   } catch {
     throw refused("target.url is not a URL (special characters in user or password must be percent-encoded)");
   }

@@ -44,7 +44,6 @@ const sessionSettings: Readonly<Record<string, string>> = {
   default_transaction_deferrable: "off",
   client_min_messages: "warning",
   statement_timeout: "0",
-  lock_timeout: "10s",
   // A sink that is stopped inside a transaction must not hold its locks for ever; a successor does not wait for this, it ends the session.
   idle_in_transaction_session_timeout: "60s",
   tcp_keepalives_idle: "30",
@@ -62,7 +61,7 @@ export class Connection implements AsyncDisposable {
   ) {}
 
   static async open(settings: ConnectionSettings, options: OpenOptions): Promise<Connection> {
-    const { connectTimeoutMs, ...where } = settings;
+    const { connectTimeoutMs, lockTimeoutMs, ...where } = settings;
     const client = new pg.Client({
       ...where,
       application_name: options.applicationName,
@@ -77,7 +76,7 @@ export class Connection implements AsyncDisposable {
       async () => {
         await client.connect();
         try {
-          const pid = await greet(client, { ...sessionSettings, ...options.settings });
+          const pid = await greet(client, { ...sessionSettings, lock_timeout: `${lockTimeoutMs}ms`, ...options.settings });
           early = new Connection(pid, client);
           return early;
         } catch (thrown) {

@@ -40,7 +40,8 @@ interface Running {
   readonly port: number;
 }
 
-const user = "tailrace";
+// Not `tailrace`: "$user" comes first in the default search_path, and a role of that name would make its tables in the schema of our state.
+const user = "postgres";
 const database = "tailrace";
 const readyPatienceMs = 60_000;
 

@@ -6,9 +6,9 @@ const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 export async function readRows(database: TestDatabase, table: TablePlan): Promise<(string | null)[][]> {
   const columns = table.columns.map((column, i) => `${quoted(column.target)}::text AS c${i}`).join(", ");
-  const order = table.key.map(quoted).join(", ");
+  const order = table.key.map((column) => `t.${quoted(column)}`).join(", ");
   const rows = await database.query<Record<string, string | null>>(
-    `SELECT ${columns} FROM ${quoted(table.target.schema)}.${quoted(table.target.name)} AS t ORDER BY ${order.replaceAll(/("[^"]+")/g, "t.$1")}`,
+    `SELECT ${columns} FROM ${quoted(table.target.schema)}.${quoted(table.target.name)} AS t ORDER BY ${order}`,
   );
   return rows.map((row) => Object.values(row));
 }
