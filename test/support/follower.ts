@@ -61,8 +61,7 @@ export class Follower implements AsyncDisposable {
   /** Until everything up to `order` is here and nothing is being read again. */
   async catchUp(order: number): Promise<void> {
     const done = (): boolean => (this.position?.order ?? -1) >= order && this.source.progress().every((table) => table.state === "done");
-    do await this.next();
-    while (!done());
+    while (!done()) await this.next();
   }
 
   beginning(): Beginning {
