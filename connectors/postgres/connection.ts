@@ -43,7 +43,10 @@ const sessionSettings: Readonly<Record<string, string>> = {
   default_transaction_read_only: "off",
   default_transaction_deferrable: "off",
   client_min_messages: "warning",
+  // Time limits that an administrator set for applications: a sink idles for hours, and then writes for as long as it takes.
   statement_timeout: "0",
+  transaction_timeout: "0",
+  idle_session_timeout: "0",
   // A sink that is stopped inside a transaction must not hold its locks for ever; a successor does not wait for this, it ends the session.
   idle_in_transaction_session_timeout: "60s",
   tcp_keepalives_idle: "30",
@@ -127,10 +130,12 @@ export class Connection implements AsyncDisposable {
 
   /** Idempotent. Waits for what was asked before. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#lost === null) {
-      this.#lost = new TailraceError("target.unavailable", { what: "The connection was closed" });
-      await this.client.end();
-    }
+    const wasLost = this.#lost !== null;
+    this.#lost ??= new TailraceError("target.unavailable", { what: "The connection was closed" });
+    const ended = this.client.end();
+    // A lost one may never say that it has ended; asking frees its socket all the same.
+    if (wasLost) ended.catch(() => {});
+    else await ended;
   }
 
   private lose(error: unknown): void {
@@ -150,10 +155,12 @@ async function greet(client: pg.Client, settings: Readonly<Record<string, string
   if (server.encoding !== "UTF8") {
     throw new TailraceError("target.encoding", { what: `The database is encoded as ${server.encoding}` });
   }
-  await client.query("SELECT set_config(s.name, s.value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)", [
-    Object.keys(settings),
-    Object.values(settings),
-  ]);
+  await client.query(
+    // Older servers do not know them all.
+    `SELECT set_config(s.name, s.value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)
+     WHERE current_setting(s.name, true) IS NOT NULL`,
+    [Object.keys(settings), Object.values(settings)],
+  );
   // Raised, never lowered: remote_apply is a promise that somebody made.
   await client.query(
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')",

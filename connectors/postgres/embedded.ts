@@ -44,6 +44,7 @@ interface Running {
 const user = "postgres";
 const database = "tailrace";
 const readyPatienceMs = 60_000;
+const startAttempts = 5;
 
 export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { directory } = options;
@@ -146,9 +147,11 @@ async function startServer(options: EmbeddedOptions, place: Place): Promise<Runn
       writeFileSync(join(options.directory, "port"), String(port));
       return running;
     }
-    // Somebody may have taken the port between our look and the server's; anything else repeats itself and ends here.
-    if (attempt === 3 || options.port !== undefined) throw failed(`The server ended at once: ${lastLine(log)}`, { log });
-    port = await freePort();
+    // Somebody may have taken the port between our look and the server's, or sessions of a server that was killed are still on their way out;
+    // anything else repeats itself and ends here.
+    if (attempt === startAttempts) throw failed(`The server ended at once: ${lastLine(log)}`, { log });
+    await sleep(200 * attempt);
+    if (options.port === undefined) port = await freePort();
   }
 }
 

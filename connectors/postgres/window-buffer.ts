@@ -25,7 +25,7 @@ export interface ChunkSegment {
   readonly table: TableDescription;
   readonly scope: KeyScope;
   readonly at: Position;
-  readonly rows: readonly Row[];
+  readonly chunks: readonly (readonly Row[])[];
 }
 
 export class OutOfOrder extends Error {}
@@ -111,11 +111,11 @@ export class WindowBuffer {
     this.#rows += chunk.rows.length;
     for (const row of chunk.rows) this.#bytes += bytesOf(row);
     if (last?.kind !== "chunks" || last.table !== table || !continues(last.scope, chunk.scope)) {
-      segments.push({ kind: "chunks", table, scope: chunk.scope, at: chunk.at, rows: [...chunk.rows] });
+      segments.push({ kind: "chunks", table, scope: chunk.scope, at: chunk.at, chunks: [chunk.rows] });
       return;
     }
     const scope: KeyScope = { kind: "range", after: last.scope.after, upTo: chunk.scope.upTo };
-    segments[segments.length - 1] = { kind: "chunks", table, scope, at: chunk.at, rows: [...last.rows, ...chunk.rows] };
+    segments[segments.length - 1] = { ...last, scope, at: chunk.at, chunks: [...last.chunks, chunk.rows] };
   }
 }
 

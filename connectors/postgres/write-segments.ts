@@ -63,7 +63,7 @@ function countedWrites(table: TargetTable, fold: Fold, tally: Tally): TableWrite
 async function replaceRange(connection: Connection, table: TargetTable, chunk: ChunkSegment, tally: Tally): Promise<void> {
   const { statements } = table;
   const range = table.mapRange(chunk.table, chunk.scope, chunk.at);
-  const rows = chunk.rows.map((row) => table.mapRow(chunk.table, row, chunk.at));
+  const rows = chunk.chunks.flatMap((some) => some.map((row) => table.mapRow(chunk.table, row, chunk.at)));
   const probe = await connection.query<{ found: boolean }>(statements.anyWithin(range));
   if (probe.rows[0]?.found === false) {
     if (rows.length > 0) await connection.copy(statements.copyText(), copyBuffers(rows));

@@ -57,6 +57,16 @@ describe("embedded PostgreSQL", () => {
     expect(readdirSync(join(directory, "users"))).toEqual([]);
   });
 
+  it("starts again after the server was killed, with everything that was committed", async () => {
+    await using server = await startEmbeddedPostgres({ directory });
+    await query(server.url.reveal(), "CREATE TABLE kept (n bigint)");
+    process.kill(server.pid, "SIGKILL");
+    await expect.poll(() => isAlive(`${server.pid}:`)).toBe(false);
+    await using again = await startEmbeddedPostgres({ directory });
+    expect(again.pid).not.toBe(server.pid);
+    expect(await query(again.url.reveal(), "SELECT count(*)::int AS n FROM kept")).toEqual([{ n: 0 }]);
+  });
+
   it.skipIf(process.getuid?.() !== 0)("started by root below a directory that nobody can reach, puts the data where it can", async () => {
     const { chmodSync, readFileSync } = await import("node:fs");
     chmodSync(join(directory, ".."), 0o700);

@@ -167,6 +167,19 @@ describe("fencing", () => {
     expect(await database.query("SELECT 1 AS alive")).toEqual([{ alive: 1 }]);
   });
 
+  it("the server itself ends the lock of an owner that does not beat", async () => {
+    const asleep = await connectTarget({ url: database.url, pipeline: contractPipeline, clock: stoppedClock }, never);
+    const zombie = await Owner.of(asleep);
+    const locks = () =>
+      database.query(
+        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+      );
+    expect(await locks()).toHaveLength(1);
+    await expect.poll(locks, { timeout: 30_000, interval: 200 }).toHaveLength(0);
+    await expect(zombie.apply(one())).rejects.toMatchObject({ code: "target.unavailable" });
+    await zombie[Symbol.asyncDispose]();
+  });
+
   it("an owner that lost its lock's session says so before it applies", async () => {
     const owner = await Owner.of(target);
     await database.query(
