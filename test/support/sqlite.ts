@@ -61,6 +61,11 @@ export class SourceFile implements AsyncDisposable {
     return installer.plan(tables);
   }
 
+  async destroy(): Promise<readonly string[]> {
+    using installer = openSqliteInstaller({ path: this.path, pipeline: this.pipeline, group: theGroup });
+    return await installer.destroy();
+  }
+
   async open(options: Partial<SqliteSourceOptions> = {}): Promise<Source> {
     const source = await openSqliteSource({
       path: this.path,
