@@ -5,11 +5,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { cliPage } from "./cli-page.js";
 import { errorsPage } from "./error-pages.js";
 import { configurationPage } from "./settings/documentation.js";
 import { publishedJsonSchema } from "./settings/json-schema.js";
 
 export const generatedFiles: readonly { readonly path: string; readonly content: () => string }[] = [
+  { path: "docs/cli.md", content: cliPage },
   { path: "docs/configuration.md", content: configurationPage },
   { path: "docs/errors.md", content: errorsPage },
   { path: "tailrace.schema.json", content: publishedJsonSchema },

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
-import { text } from "node:stream/consumers";
 
 export const program = resolve("dist/cli/tailrace.js");
 
@@ -17,22 +16,43 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export function start(
-  words: readonly string[],
-  options: CommandOptions = {},
-): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
+export interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** All of stderr so far, as soon as the word is in it; rejects when the process ends without having said it. */
+  readonly says: (word: string) => Promise<string>;
+}
+
+export function start(words: readonly string[], options: CommandOptions = {}): Started {
   const child = spawn(process.execPath, [program, ...words], {
     cwd: options.cwd ?? process.cwd(),
     env: { ...process.env, NO_COLOR: "1", ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  return { child, ended: endOf(child) };
+  return listenTo(child);
 }
 
-async function endOf(child: ChildProcess): Promise<Ended> {
-  if (child.stdout === null || child.stderr === null) throw new Error("no pipes");
-  const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
-  return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr };
+export function listenTo(child: ChildProcess): Started {
+  const said = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.setEncoding("utf8");
+    child[name]?.on("data", (text: string) => {
+      said[name] += text;
+    });
+  }
+  const ended = once(child, "close").then(
+    ([code, signal]): Ended => ({ ...said, code: code as number | null, signal: signal as NodeJS.Signals | null }),
+  );
+  const says = (word: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (said.stderr.includes(word)) resolve(said.stderr);
+      };
+      child.stderr?.on("data", look);
+      child.once("close", () => reject(new Error(`'${word}' was not said: ${said.stderr}`)));
+      look();
+    });
+  return { child, ended, says };
 }
 
 export const tailrace = (words: readonly string[], options: CommandOptions = {}): Promise<Ended> => start(words, options).ended;

@@ -1,0 +1,47 @@
+/** The demo ends by itself, with figures that were measured, and leaves nothing behind. */
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { describe, expect, it } from "vitest";
+import { answerOf, start, tailrace } from "./command.js";
+
+const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("tailrace-demo-"));
+
+describe("the demo", () => {
+  it("prints its figures as one JSON object and exits 0 when all is equal", async () => {
+    const before = leftovers();
+    const ended = await tailrace(["demo", "--seconds", "3", "--rows", "1000", "--json"]);
+    expect([ended.code, ended.stderr.includes("error")]).toEqual([0, false]);
+    const answer = answerOf(ended);
+    expect(answer).toMatchObject({
+      apiVersion: "tailrace/v1",
+      kind: "Demo",
+      ok: true,
+      halfTransactionsSeen: 0,
+      tablesEqual: 5,
+      tablesCompared: 5,
+      directory: null,
+    });
+    expect(answer["transactionsAtSource"]).toBe(answer["transactionsAtTarget"]);
+    for (const figure of [
+      "snapshotRows",
+      "snapshotRowsPerSecond",
+      "commitsStreamed",
+      "commitToVisibleP50Ms",
+      "commitToVisibleP99Ms",
+      "looks",
+      "durationMs",
+    ]) {
+      expect([figure, Number(answer[figure]) > 0]).toEqual([figure, true]);
+    }
+    expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
+  });
+
+  it("takes everything away when it is interrupted", async () => {
+    const before = leftovers();
+    const { child, ended, says } = start(["demo", "--rows", "1000"]);
+    await says("tailrace apply");
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+    expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
+  });
+});
