@@ -35,6 +35,8 @@ export interface SqliteSourceOptions {
   /** Where the lock lies; all processes that may open this source must name the same. */
   readonly lockDirectory: string;
   readonly clock?: Clock;
+  /** How long opening waits for an application that holds the file. */
+  readonly busyTimeoutMs?: number;
   /** Rows of one chunk. */
   readonly chunkRows?: number;
   /** For tests: everything else that is bounded. */
@@ -44,6 +46,7 @@ export interface SqliteSourceOptions {
 /** Rejects with `source.locked`, `source.mode`, `source.not-applied`, `source.other-pipeline`, `source.schema-changed`, … */
 export async function openSqliteSource(options: SqliteSourceOptions): Promise<Source> {
   const clock = options.clock ?? systemClock;
+  const busyTimeoutMs = options.busyTimeoutMs ?? patientMs;
   const closers: Closer[] = [];
   const hold = <T>(it: T, close: (it: T) => void | Promise<void>): T => {
     closers.unshift(() => close(it));
@@ -51,10 +54,10 @@ export async function openSqliteSource(options: SqliteSourceOptions): Promise<So
   };
   try {
     // What cannot be a source at all is said before anything is locked.
-    openDatabase(options.path, { readonly: true }).close();
+    openDatabase(options.path, { readonly: true, busyTimeoutMs }).close();
     hold(new SourceLock(options.path, options.lockDirectory), (it) => it[Symbol.dispose]());
     const identity = hold(new FileIdentity(options.path), (it) => it[Symbol.asyncDispose]());
-    const reader = hold(openDatabase(options.path, { readonly: true }), (it) => closeDatabase(it));
+    const reader = hold(openDatabase(options.path, { readonly: true, busyTimeoutMs }), (it) => closeDatabase(it));
     const writer = hold(openDatabase(options.path, { readonly: false, busyTimeoutMs: patientMs }), (it) => closeDatabase(it));
     writer.pragma("foreign_keys = OFF");
     identity.check();

@@ -51,7 +51,10 @@ export class CaptureReader {
   #historySeen: number;
   #neverRead: boolean;
   #state: ResumeState | null;
-  /** True until a re-read that was taken up from a token has a new order: a position names one record for ever. */
+  /**
+   * True until the first look of a reader that was taken up from a token. An earlier reader may have read chunks at any order up to the
+   * newest, and a position names one record for ever: the first chunks of this reader need an order that nobody has seen.
+   */
   #resumed: boolean;
   #lastBatch: CaptureBatch | null = null;
 
@@ -79,12 +82,12 @@ export class CaptureReader {
   next(): CaptureBatch | null {
     this.#lastBatch?.end();
     const plan = this.#log.read((view) => this.#plan(view));
+    this.#resumed = false;
     if (plan === null) return null;
     if (plan === "needs-order") {
       this.#log.advance();
       return this.next();
     }
-    this.#resumed = false;
     this.#neverRead = false;
     this.#historySeen = Math.max(this.#historySeen, plan.position.history);
     this.#later = this.#later.filter((cut) => isAbove(cut.position, plan.position));
@@ -122,10 +125,9 @@ export class CaptureReader {
     const { at, phase, schemaTold } = before;
     const isCaptured = (table: number): boolean => tables.get(table)?.state === "captured";
     const rereads = keepOnly(before.rereads, isCaptured);
-    if (view.newest() === at.order) {
-      if (!isReading(rereads)) return null;
-      if (this.#resumed) return "needs-order";
-    }
+    const until = view.newest();
+    if (until === at.order && !isReading(rereads)) return null;
+    if (this.#resumed && (isReading(rereads) || view.notes(at.order, until).some((note) => note.op === "S"))) return "needs-order";
     return this.#finish(view, tables, { history: at.history, last: at.order, index: at.index, phase, schemaTold, rereads }, []);
   }
 

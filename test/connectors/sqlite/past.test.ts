@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { copyFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import BetterSqlite from "better-sqlite3";
@@ -161,5 +162,21 @@ describe("while it is open, a file that", () => {
     else rmSync(file.path);
     await ended;
     await expect(waiting).rejects.toBeInstanceOf(TailraceError);
+  });
+
+  test("is overwritten in place is noticed although nothing in it moves", async () => {
+    const { file, follower } = await snapshot();
+    await using _ = file;
+    await using __ = follower;
+    const copy = await backup(file);
+    file.application().exec("INSERT INTO t VALUES (4, 'd'); DELETE FROM t WHERE id = 2");
+    await follower.catchUp(file.newestSeq());
+    file.application().pragma("wal_checkpoint(TRUNCATE)");
+    file.closeApplications();
+    execFileSync("cp", [copy, file.path]);
+    await follower.next();
+    expect(follower.position?.history).toBe(2);
+    await follower.catchUp(0);
+    follower.replica.assertEquals((t) => file.rows(t), "after it was overwritten");
   });
 });
