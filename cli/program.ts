@@ -23,7 +23,7 @@ export function buildProgram(call: (called: Called) => void): Command {
     .option("-q, --quiet", "no log and no progress below warnings")
     .option("-v, --verbose", "log more; show what lies behind an error")
     .option("--yes", "do it without asking")
-    .option("--timeout <duration>", "give up after this time (500ms, 60s, 5m)")
+    .option("--timeout <duration>", "how long `wait` waits (500ms, 60s, 5m; default 60s)")
     .addHelpText("after", afterHelp)
     .showSuggestionAfterError(true)
     .helpCommand("help [verb]", "help for a verb");

@@ -13,6 +13,8 @@ import type { LoadedSettings } from "./settings/load-settings.js";
 import { signalsAsAbort } from "./signals.js";
 
 process.exitCode = await main(process.argv.slice(2));
+// Everything is closed by now; a handle that a library has left open must not keep the command from ending.
+setTimeout(() => process.exit(), 2_000).unref();
 
 async function main(words: readonly string[]): Promise<number> {
   leaveQuietlyWhenNobodyReads();

@@ -2,6 +2,7 @@
 import { systemClock } from "../../core/clock.js";
 import type { Settings } from "../../core/settings.js";
 import type { ServiceStatus } from "../../core/status.js";
+import { unreachable } from "../../core/vocabulary/unreachable.js";
 import type { ExitCode } from "../exit-codes.js";
 import { prometheusMetrics } from "../http/prometheus-metrics.js";
 import { serveHttp } from "../http/server.js";
@@ -11,6 +12,7 @@ import type { LoadedSettings } from "../settings/load-settings.js";
 import type { ChildView } from "../supervisor/child.js";
 import { Supervisor } from "../supervisor/supervisor.js";
 import { LiveView } from "../watch/live-view.js";
+import type { Role } from "../supervisor/messages.js";
 import { type Heard, type PipelineView, viewOf } from "../watch/pipeline-view.js";
 import { ownCommand } from "./command.js";
 import { humanLine } from "./log-line.js";
@@ -74,14 +76,9 @@ const processView = ({ role, state, pid, restarts, lastExit }: ChildView): Recor
 });
 
 export function supervisedView(settings: Settings, children: readonly ChildView[]): PipelineView {
-  const heard = (role: "source" | "sink"): Heard<ServiceStatus> => {
+  const heard = (role: Role): Heard<ServiceStatus> => {
     const child = children.find((one) => one.role === role);
-    if (child?.state === "running" && child.report !== null) return { kind: "heard", value: child.report.status };
-    if (child?.report !== null && child?.state === "stopped") return { kind: "heard", value: { ...child.report.status, state: "stopped" } };
-    return {
-      kind: "silent",
-      why: child === undefined ? "not started" : [child.state, child.lastExit].filter((word) => word !== null).join(", "),
-    };
+    return child === undefined ? { kind: "silent", why: "not started" } : { kind: "heard", value: statusOf(settings, child) };
   };
   return viewOf({
     pipeline: settings.pipeline,
@@ -90,4 +87,35 @@ export function supervisedView(settings: Settings, children: readonly ChildView[
     target: { kind: "silent", why: "only the sink is asked" },
     file: null,
   });
+}
+
+/** What a role says of itself, or, while it cannot speak, what its supervisor knows. */
+function statusOf(settings: Settings, { role, state, report, lastExit }: ChildView): ServiceStatus {
+  const last: ServiceStatus = report?.status ?? {
+    service: role,
+    pipeline: settings.pipeline,
+    state: "starting",
+    why: null,
+    code: null,
+    attempt: null,
+    sinceMs: 0,
+    position: null,
+    details: {},
+  };
+  switch (state) {
+    case "running":
+      return last;
+    case "restarting":
+      return {
+        ...last,
+        state: lastExit === null ? "starting" : "waiting",
+        why: lastExit === null ? null : `starts again after ${lastExit}`,
+      };
+    case "stopped":
+      return { ...last, state: "stopped", why: last.why ?? lastExit };
+    case "ended":
+      return { ...last, state: "ended" };
+    default:
+      return unreachable(state);
+  }
 }
