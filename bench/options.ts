@@ -1,0 +1,15 @@
+import type { Report } from "./report.js";
+
+export type LogKind = "embedded" | "kafka";
+export interface BenchOptions {
+  count(name: "rounds" | "rows" | "changes" | "transaction" | "seconds", fallback: number): number;
+  readonly rates: readonly number[];
+  readonly logs: readonly LogKind[];
+  /** Variants by name; null: all. */
+  readonly only: readonly string[] | null;
+  /** Folder for CPU profiles of the services; null: none are taken. */
+  readonly profile: string | null;
+  /** Progress, to stderr. */
+  say(text: string): void;
+}
+export type Bench = (options: BenchOptions) => Promise<Report>;

@@ -1,0 +1,163 @@
+/** One pipeline as an operator runs it: a settings file, `apply`, and a process per role of the command that was built for this run. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type pg from "pg";
+import { stringify } from "yaml";
+import { freePorts } from "../test/support/kafka.js";
+import type { LogKind } from "./options.js";
+import { type BenchPlace, connect } from "./place.js";
+
+export type Role = "source" | "sink";
+const command = fileURLToPath(new URL("../cli/tailrace.js", import.meta.url));
+const run = promisify(execFile);
+const patienceMs = 540_000;
+
+export interface Applied {
+  readonly phase: string | null;
+  readonly order: number;
+  readonly owner: number;
+}
+
+export class BenchPipeline implements AsyncDisposable {
+  readonly #processes = new Map<Role, ChildProcess>();
+  #started = 0;
+
+  private constructor(
+    private readonly settings: string,
+    private readonly folder: string,
+    readonly url: string,
+    readonly name: string,
+    private readonly port: number,
+    readonly client: pg.Client,
+    private readonly profile: string | null,
+  ) {}
+
+  /** `file` is used as it is. The capture is installed and the target prepared on return. */
+  static async make(
+    place: BenchPlace,
+    {
+      name,
+      log,
+      file,
+      profile = null,
+    }: { readonly name: string; readonly log: LogKind; readonly file: string; readonly profile?: string | null },
+  ): Promise<BenchPipeline> {
+    const folder = join(place.folder, name);
+    mkdirSync(folder, { recursive: true });
+    const url = await place.database(name);
+    const settings = join(folder, "tailrace.yaml");
+    const [port = 0] = await freePorts(1);
+    writeFileSync(
+      settings,
+      stringify({
+        pipeline: name,
+        source: { kind: "sqlite", path: file },
+        log: log === "embedded" ? { kind: "embedded" } : { kind: "kafka", brokers: place.kafka?.brokers ?? [] },
+        target: { url },
+        http: { listen: `127.0.0.1:${port}` },
+      }),
+    );
+    await run(process.execPath, [command, "apply", "--yes", "-c", settings], { cwd: folder });
+    return new BenchPipeline(settings, folder, url, name, port, await connect(url), profile);
+  }
+
+  /** Starts the process of a role; it may not be up yet on return. */
+  start(role: Role): number {
+    const profiling =
+      this.profile === null
+        ? []
+        : ["--cpu-prof", `--cpu-prof-dir=${this.profile}`, `--cpu-prof-name=${this.name}-${role}-${++this.#started}.cpuprofile`];
+    const child = spawn(process.execPath, [...profiling, command, "run", role, "-c", this.settings], {
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const log = createWriteStream(join(this.folder, `${role}.log`), { flags: "a" });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    this.#processes.set(role, child);
+    return child.pid ?? 0;
+  }
+
+  /** With fresh processes of these roles, which are stopped afterwards. */
+  async run<T>(roles: readonly Role[], work: () => Promise<T>): Promise<T> {
+    for (const role of roles) this.start(role);
+    const result = await work();
+    for (const role of roles) await this.stop(role);
+    return result;
+  }
+
+  pid(role: Role): number {
+    return this.#processes.get(role)?.pid ?? 0;
+  }
+
+  async stop(role: Role): Promise<void> {
+    const child = this.#processes.get(role);
+    this.#processes.delete(role);
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await ended;
+  }
+
+  async applied(): Promise<Applied> {
+    const { rows } = await this.client.query<{ phase: string | null; ord: string | null; owner_epoch: string }>({
+      name: "applied",
+      text: "SELECT phase, ord, owner_epoch FROM tailrace.pipeline WHERE direction = 'forward'",
+    });
+    const row = rows[0];
+    return { phase: row?.phase ?? null, order: Number(row?.ord ?? -1), owner: Number(row?.owner_epoch ?? 0) };
+  }
+
+  /** Looks every few milliseconds; throws when a process has ended meanwhile. */
+  async until(what: string, holds: (applied: Applied) => boolean, everyMs = 10): Promise<Applied> {
+    const deadline = performance.now() + patienceMs;
+    for (;;) {
+      const applied = await this.applied();
+      if (holds(applied)) return applied;
+      this.refuseEnded();
+      if (performance.now() > deadline) throw new Error(`in vain: ${what}; applied ${JSON.stringify(applied)}`);
+      await sleep(everyMs);
+    }
+  }
+
+  /** Until the source has put everything up to this capture row into the log. */
+  async untilRelayed(order: number): Promise<void> {
+    const deadline = performance.now() + patienceMs;
+    for (;;) {
+      const position = await this.#sourcePosition();
+      if (position >= order) return;
+      this.refuseEnded();
+      if (performance.now() > deadline) throw new Error(`in vain: the source stands at ${position} of ${order}`);
+      await sleep(20);
+    }
+  }
+
+  refuseEnded(): void {
+    for (const [role, child] of this.#processes) {
+      if (child.exitCode === null && child.signalCode === null) continue;
+      throw new Error(
+        `the ${role} ended (${child.exitCode ?? child.signalCode ?? ""}):\n${readFileSync(join(this.folder, `${role}.log`), "utf8").slice(-2_000)}`,
+      );
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const role of ["source", "sink"] as const) await this.stop(role);
+    await this.client.end();
+  }
+
+  async #sourcePosition(): Promise<number> {
+    try {
+      const answer = await fetch(`http://127.0.0.1:${this.port + 1}/status`);
+      const { position } = (await answer.json()) as { position: string | null };
+      return Number(position?.split(":")[1] ?? -1);
+    } catch {
+      return -1;
+    }
+  }
+}
