@@ -7,19 +7,20 @@
 import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import { isAlive, ownIdentity } from "./embedded-process.js";
 
 const lockPatienceMs = 180_000;
 /** Breaking a lock takes microseconds; a breaker that is this old was killed in between. */
 const breakerAgeMs = 5_000;
+const uninterrupted = new AbortController().signal;
 
 export async function withLock<T>(directory: string, work: () => Promise<T>): Promise<T> {
   const lock = join(directory, "lock");
   const deadline = performance.now() + lockPatienceMs;
   while (!tryLink(lock)) {
-    if (!breakDeadLock(lock)) await sleep(50);
+    if (!breakDeadLock(lock)) await systemClock.delay(50, uninterrupted);
     if (performance.now() > deadline) {
       throw new TailraceError("embedded.postgres-failed", { what: "Another process holds the embedded server's lock", where: { lock } });
     }

@@ -10,8 +10,8 @@ import { randomBytes } from "node:crypto";
 import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import { Secret } from "../../core/secret.js";
 import { type Account, findPlace, type Place } from "./embedded-place.js";
@@ -45,6 +45,8 @@ const user = "postgres";
 const database = "tailrace";
 const readyPatienceMs = 60_000;
 const startAttempts = 5;
+/** Starting and stopping are short, and half of either helps nobody. */
+const uninterrupted = new AbortController().signal;
 
 export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { directory } = options;
@@ -93,9 +95,7 @@ async function initialised(directory: string, place: Place): Promise<string> {
   const passwordFile = join(directory, "password");
   const data = join(place.base, "data");
   if (existsSync(passwordFile) && existsSync(data)) return readFileSync(passwordFile, "utf8");
-  if (existsSync(data)) {
-    throw failed("There is data of an embedded server, but its password file is gone", { data, passwordFile });
-  }
+  if (existsSync(data)) await setAside(directory, place, { data, passwordFile });
   const password = randomBytes(24).toString("hex");
   const aside = join(place.base, "data.new");
   const forInitdb = join(place.base, "password.new");
@@ -111,6 +111,18 @@ async function initialised(directory: string, place: Place): Promise<string> {
   writeFileSync(passwordFile, password, { mode: 0o600 });
   renameSync(aside, data);
   return password;
+}
+
+/**
+ * Data without its password. Data that lies elsewhere outlives a directory that was removed by hand: it is kept as `data.orphan` and a new
+ * server begins. Within the directory nobody removes just the password, and a person must look.
+ */
+async function setAside(directory: string, place: Place, where: { readonly data: string; readonly passwordFile: string }): Promise<void> {
+  if (place.base.startsWith(directory)) throw failed("There is data of an embedded server, but its password file is gone", where);
+  await stopServer(place);
+  const orphan = join(place.base, "data.orphan");
+  rmSync(orphan, { recursive: true, force: true });
+  renameSync(where.data, orphan);
 }
 
 async function initdb(place: Place, data: string, passwordFile: string): Promise<void> {
@@ -150,7 +162,7 @@ async function startServer(options: EmbeddedOptions, place: Place): Promise<Runn
     // Somebody may have taken the port between our look and the server's, or sessions of a server that was killed are still on their way out;
     // anything else repeats itself and ends here.
     if (attempt === startAttempts) throw failed(`The server ended at once: ${lastLine(log)}`, { log });
-    await sleep(200 * attempt);
+    await systemClock.delay(200 * attempt, uninterrupted);
     if (options.port === undefined) port = await freePort();
   }
 }
@@ -183,7 +195,7 @@ async function launch(options: EmbeddedOptions, place: Place, port: number, log:
     const running = readPidFile(place);
     if (running?.ready === true && running.pid === child.pid) return running;
     if (performance.now() > deadline) throw failed("The server does not become ready", { log });
-    await sleep(20);
+    await systemClock.delay(20, uninterrupted);
   }
   return null;
 }
@@ -230,9 +242,9 @@ async function stopServer(place: Place): Promise<void> {
   // SIGINT is PostgreSQL's fast shutdown: sessions are ended, the data is left clean.
   process.kill(running.pid, "SIGINT");
   const deadline = performance.now() + readyPatienceMs;
-  while (isAlive(`${running.pid}:`) && readPidFile(place) !== null) {
+  while (isAlive(`${running.pid}:`)) {
     if (performance.now() > deadline) throw failed("The server does not stop", { pid: running.pid });
-    await sleep(20);
+    await systemClock.delay(20, uninterrupted);
   }
 }
 

@@ -3,111 +3,34 @@
  * suite shares no code with what it checks.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
-import type { Conservation, Target, TargetSession } from "../../core/contracts/target.js";
-import type { Window } from "../../core/contracts/log.js";
-import { logId, pipelineId, rereadId, tableId, theGroup } from "../../core/vocabulary/ids.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { Target } from "../../core/contracts/target.js";
+import { logId, tableId, theGroup } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";
-import type { TableDescription } from "../../core/vocabulary/table.js";
-import type { Row } from "../../core/vocabulary/value.js";
+import { changesOf, chunkOf, created, cutAt, deleted, describeTable, rekeyed, updated, windowOf } from "../support/synthetic-window.js";
+import { targetConstraintsContract } from "./target-constraints-contract.js";
 import {
-  changesOf,
-  chunkOf,
-  created,
-  cutAt,
-  deleted,
-  describeTable,
-  rekeyed,
-  updated,
-  type WindowOptions,
-  windowOf,
-} from "../support/synthetic-window.js";
-
-export interface TargetContext extends AsyncDisposable {
-  connect(): Promise<Target>;
-  /** All rows of a target table in key order, every value as text. */
-  rows(table: TablePlan): Promise<readonly (string | null)[][]>;
-}
-
-export const contractPipeline = pipelineId("contract");
-export const parentTable = describeTable("parent", { id: "integer", name: "text" }, ["id"]);
-export const childTable = describeTable("child", { id: "integer", parent: "integer", code: "text" }, ["id"]);
-export const pairTable = describeTable("pair", { a: "text", b: "integer", value: "text" }, ["a", "b"]);
-
-export function planOf(...tables: readonly TablePlan[]): TargetPlan {
-  return { version: 1, pipeline: contractPipeline, prefix: "contract", tables };
-}
-
-export function planTable(table: TableDescription, more: Partial<TablePlan> = {}): TablePlan {
-  const types: Readonly<Record<string, string>> = {
-    integer: "bigint",
-    text: "text",
-    real: "double precision",
-    blob: "bytea",
-    raw: "bytea",
-  };
-  const [first, ...rest] = table.key.map((index) => table.columns[index]?.name ?? "");
-  return {
-    source: table.table,
-    group: theGroup,
-    target: { schema: "public", name: table.table },
-    columns: table.columns.map((column) => ({
-      source: column.name,
-      target: column.name,
-      type: types[column.classes[0] ?? "text"] ?? "text",
-      nullable: column.nullable,
-      conversion: { kind: "as-is" },
-      written: "always",
-      constant: null,
-    })),
-    key: [first ?? "", ...rest],
-    indexes: [],
-    foreignKeys: [],
-    dropped: [],
-    ...more,
-  };
-}
-
-export const parentPlan = planTable(parentTable);
-export const childPlan = planTable(childTable, {
-  indexes: [
-    { name: "child_code_key", columns: ["code"], unique: true },
-    { name: "child_parent_idx", columns: ["parent"], unique: false },
-  ],
-  foreignKeys: [{ name: "child_parent_fkey", columns: ["parent"], parent: parentPlan.target, parentColumns: ["id"] }],
-});
-export const pairPlan = planTable(pairTable);
-export const contractPlan = planOf(parentPlan, childPlan, pairPlan);
-export const never = new AbortController().signal;
-export const takeoverMs = 1_500;
+  childPlan,
+  childRow,
+  childTable,
+  contractPlan,
+  never,
+  nothing,
+  Owner,
+  pairPlan,
+  pairTable,
+  parentPlan,
+  parentRow,
+  parentTable,
+  planOf,
+  takeoverMs,
+  type TargetContext,
+} from "./target-fixtures.js";
 
 const n = BigInt;
-export const parentRow = (id: number, name = `p${id}`): Row => [n(id), name];
-export const childRow = (id: number, parent: number | null, code = `c${id}`): Row => [n(id), parent === null ? null : n(parent), code];
-const nothing: Conservation = { taken: 0, folded: 0, applied: 0, filtered: 0, quarantined: 0, replayed: 0 };
-
-/** An owner that applies one window after the other. */
-export class Owner implements AsyncDisposable {
-  constructor(readonly session: TargetSession) {}
-
-  static async of(target: Target): Promise<Owner> {
-    return new Owner(await target.own({ group: theGroup, direction: "forward", takeoverMs }, never));
-  }
-
-  window(options: Omit<WindowOptions, "before">): Window {
-    return windowOf({ before: this.session.applied, ...options });
-  }
-
-  async apply(...parts: WindowOptions["parts"]): Promise<ReadonlyMap<string, Conservation>> {
-    return this.session.apply(this.window({ parts }), never);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.session[Symbol.asyncDispose]();
-  }
-}
 
 export function targetContract(name: string, makeContext: () => Promise<TargetContext>): void {
+  targetConstraintsContract(name, makeContext);
   describe(`target contract: ${name}`, () => {
     let context: TargetContext;
     let target: Target;
@@ -367,127 +290,6 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       await using owner = await prepared();
       const stranger = describeTable("stranger", { id: "integer" }, ["id"]);
       await expect(owner.apply(changesOf(stranger, created(1, [n(1)], [n(1)])))).rejects.toMatchObject({ code: "plan.changed" });
-    });
-
-    it("builds what waits for the end of the snapshot, once", async () => {
-      await using owner = await prepared();
-      expect(owner.session.unfinished()).toBe(true);
-      expect(await owner.session.finish(never)).toEqual([]);
-      expect(owner.session.unfinished()).toBe(false);
-      expect(await owner.session.finish(never)).toEqual([]);
-      const doubled = owner.apply(
-        changesOf(parentTable, created(1, [n(1)], parentRow(1))),
-        changesOf(childTable, created(2, [n(1)], childRow(1, 1, "same")), created(3, [n(2)], childRow(2, 1, "same"))),
-      );
-      await expect(doubled).rejects.toMatchObject({ code: "target.constraint", where: { constraint: "child_code_key", table: "child" } });
-      const orphan = owner.apply(changesOf(childTable, created(4, [n(3)], childRow(3, 77))));
-      await expect(orphan).rejects.toMatchObject({ code: "target.constraint", where: { constraint: "child_parent_fkey" } });
-      expect(await target.applied(theGroup, never)).toBeNull();
-    });
-
-    it("reports a foreign key that the rows break, and applies without it", async () => {
-      await using owner = await prepared();
-      await owner.apply(changesOf(childTable, created(1, [n(1)], childRow(1, 77))));
-      const leftOut = await owner.session.finish(never);
-      expect(leftOut).toHaveLength(1);
-      expect(leftOut[0]?.object).toContain("child_parent_fkey");
-      expect(owner.session.unfinished()).toBe(false);
-      await owner.apply(changesOf(childTable, created(2, [n(2)], childRow(2, 78))));
-      expect(await context.rows(childPlan)).toHaveLength(2);
-      await owner[Symbol.asyncDispose]();
-      await using next = await Owner.of(target);
-      expect(next.session.unfinished()).toBe(false);
-      expect(await next.session.finish(never)).toEqual(leftOut);
-    });
-
-    it("keeps constraints on while rows swap unique values, parents leave before children, and children come before parents", async () => {
-      await using owner = await prepared();
-      await owner.session.finish(never);
-      await owner.apply(
-        changesOf(childTable, created(1, [n(1)], childRow(1, 1, "x")), created(2, [n(2)], childRow(2, 1, "y"))),
-        changesOf(parentTable, created(3, [n(1)], parentRow(1))),
-      );
-      await owner.apply(
-        changesOf(
-          childTable,
-          updated(4, [n(1)], childRow(1, 1, "tmp")),
-          updated(5, [n(2)], childRow(2, 1, "x")),
-          updated(6, [n(1)], childRow(1, 1, "y")),
-        ),
-      );
-      expect(await context.rows(childPlan)).toEqual([
-        ["1", "1", "y"],
-        ["2", "1", "x"],
-      ]);
-      await owner.apply(changesOf(parentTable, deleted(7, [n(1)])), changesOf(childTable, deleted(8, [n(1)]), deleted(9, [n(2)])));
-      expect(await context.rows(parentPlan)).toEqual([]);
-      await owner.apply(
-        changesOf(parentTable, created(10, [n(5)], parentRow(5)), rekeyed(11, [n(5)], [n(6)], parentRow(6))),
-        changesOf(childTable, created(12, [n(1)], childRow(1, 6, "x")), rekeyed(13, [n(1)], [n(3)], childRow(3, 6, "x"))),
-      );
-      expect(await context.rows(childPlan)).toEqual([["3", "6", "x"]]);
-    });
-
-    it("takes constraints off for a repair, in both directions, and builds them again after it", async () => {
-      await using owner = await prepared();
-      await owner.session.finish(never);
-      await owner.apply(
-        changesOf(parentTable, created(1, [n(1)], parentRow(1))),
-        changesOf(childTable, created(2, [n(1)], childRow(1, 1, "stale"))),
-      );
-      const repair = (table: string, step: "begins" | "ends", order: number) =>
-        ({ kind: "repair", step, table: tableId(table), reread: rereadId("r"), at: position(0, order) }) as const;
-      // The parent that the child refers to goes first, and the value that row 1 holds comes to row 2 before row 1 is repaired.
-      await owner.session.apply(
-        owner.window({
-          controls: [repair("parent", "begins", 3), repair("child", "begins", 3)],
-          parts: [
-            chunkOf(parentTable, { after: null, upTo: null, at: position(0, 3, 1), rows: [parentRow(2)] }),
-            chunkOf(childTable, { after: [n(1)], upTo: null, at: position(0, 3, 2), rows: [childRow(2, 2, "stale")] }),
-          ],
-        }),
-        never,
-      );
-      expect(owner.session.unfinished()).toBe(false);
-      await owner.session.apply(
-        owner.window({
-          controls: [repair("parent", "ends", 4), repair("child", "ends", 4)],
-          parts: [chunkOf(childTable, { after: null, upTo: [n(1)], at: position(0, 4, 1), rows: [childRow(1, 2, "right")] })],
-        }),
-        never,
-      );
-      expect(owner.session.unfinished()).toBe(true);
-      expect(await owner.session.finish(never)).toEqual([]);
-      const orphan = owner.apply(changesOf(childTable, created(9, [n(3)], childRow(3, 1))));
-      await expect(orphan).rejects.toMatchObject({ code: "target.constraint", where: { constraint: "child_parent_fkey" } });
-    });
-
-    it("refuses a second owner while the first beats, and fences the first when it was replaced", async () => {
-      const first = await prepared();
-      await expect(Owner.of(target)).rejects.toMatchObject({ code: "target.standing-by" });
-      await first.apply(changesOf(parentTable, created(1, [n(1)], parentRow(1))));
-      await first[Symbol.asyncDispose]();
-      await using second = await Owner.of(target);
-      expect(second.session.epoch).toBeGreaterThan(first.session.epoch);
-      expect(second.session.applied).toEqual(first.session.applied);
-    });
-
-    it("survives a pause and a restart of the pause's asker", async () => {
-      await using owner = await prepared();
-      await target.setPaused(theGroup, true, never);
-      await owner.apply();
-      await using again = await context.connect();
-      expect(await again.paused(theGroup, never)).toBe(true);
-      await again.setPaused(theGroup, false, never);
-      expect(await target.paused(theGroup, never)).toBe(false);
-    });
-
-    it("is destroyed without a trace, twice", async () => {
-      await (await prepared())[Symbol.asyncDispose]();
-      expect((await target.destroy({ tables: true }, never)).length).toBeGreaterThan(3);
-      expect(await target.destroy({ tables: true }, never)).toEqual([]);
-      expect(await target.plan(never)).toBeNull();
-      await target.prepare(contractPlan, never);
     });
   });
 }

@@ -7,7 +7,7 @@ import type { Target } from "../../../core/contracts/target.js";
 import { markerId, tableId, theGroup } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import type { Row } from "../../../core/vocabulary/value.js";
-import { contractPipeline, never, Owner, parentPlan, parentRow, parentTable, planOf, planTable } from "../../contracts/target-contract.js";
+import { contractPipeline, never, Owner, parentPlan, parentRow, parentTable, planOf, planTable } from "../../contracts/target-fixtures.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
 import { changesOf, chunkOf, created, deleted, describeTable, rekeyed, updated, windowOf } from "../../support/synthetic-window.js";
 import { readRows } from "./context.js";

@@ -1,4 +1,6 @@
-import { existsSync, readdirSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,8 +47,6 @@ describe("embedded PostgreSQL", () => {
   });
 
   it("forgets a user and a lock holder that were killed", async () => {
-    const { spawnSync } = await import("node:child_process");
-    const { mkdirSync, writeFileSync } = await import("node:fs");
     const dead = spawnSync("true").pid;
     mkdirSync(join(directory, "users"), { recursive: true });
     writeFileSync(join(directory, "users", "dead"), `${dead}:1`);
@@ -67,12 +67,35 @@ describe("embedded PostgreSQL", () => {
     expect(await query(again.url.reveal(), "SELECT count(*)::int AS n FROM kept")).toEqual([{ n: 0 }]);
   });
 
+  it("outlives the process that started it when that one is killed, and is stopped by the next one out", async () => {
+    const script = `import { startEmbeddedPostgres } from ${JSON.stringify(join(process.cwd(), "dist/connectors/postgres/embedded.js"))};
+      const server = await startEmbeddedPostgres({ directory: ${JSON.stringify(directory)} });
+      process.stdout.write(String(server.pid) + "\\n");
+      setInterval(() => {}, 1_000);`;
+    const starter = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    const [said] = (await once(starter.stdout, "data")) as [Buffer];
+    starter.kill("SIGKILL");
+    await once(starter, "exit");
+    const server = await startEmbeddedPostgres({ directory });
+    expect(server.pid).toBe(Number(said.toString()));
+    expect(await query(server.url.reveal(), "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    await server.stop();
+    expect(isAlive(`${server.pid}:`)).toBe(false);
+  });
+
+  // Skipped unless root runs the tests: everybody else's server runs as themselves and reaches what they reach.
   it.skipIf(process.getuid?.() !== 0)("started by root below a directory that nobody can reach, puts the data where it can", async () => {
-    const { chmodSync, readFileSync } = await import("node:fs");
     chmodSync(join(directory, ".."), 0o700);
     await using server = await startEmbeddedPostgres({ directory });
     expect(await query(server.url.reveal(), "SELECT 1 AS one")).toEqual([{ one: 1 }]);
     expect(readFileSync(join(directory, "location"), "utf8")).toMatch(/^\/var\/lib\/tailrace\/[0-9a-f]{16}\n$/);
+
+    // The directory is removed by hand while the server runs; whoever begins again there gets a new one.
+    await query(server.url.reveal(), "CREATE TABLE old (n bigint)");
+    await rm(directory, { recursive: true });
+    await using again = await startEmbeddedPostgres({ directory });
+    expect(isAlive(`${server.pid}:`)).toBe(false);
+    expect(await query(again.url.reveal(), "SELECT to_regclass('old') AS old")).toEqual([{ old: null }]);
   });
 });
 

@@ -21,7 +21,7 @@ import {
   parentPlan,
   parentRow,
   parentTable,
-} from "../../contracts/target-contract.js";
+} from "../../contracts/target-fixtures.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
 import { changesOf, created, deleted, updated, windowOf } from "../../support/synthetic-window.js";
 import { readRows } from "./context.js";

@@ -16,7 +16,7 @@ import {
   parentTable,
   planOf,
   planTable,
-} from "../../contracts/target-contract.js";
+} from "../../contracts/target-fixtures.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
 import { readRows } from "./context.js";
 

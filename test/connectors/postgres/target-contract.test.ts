@@ -1,5 +1,6 @@
 import { connectTarget } from "../../../connectors/postgres/connect.js";
-import { contractPipeline, never, targetContract } from "../../contracts/target-contract.js";
+import { targetContract } from "../../contracts/target-contract.js";
+import { contractPipeline, never } from "../../contracts/target-fixtures.js";
 import { freshDatabase } from "../../support/postgres.js";
 import { readRows } from "./context.js";
 

@@ -10,6 +10,7 @@ import { pipelineId } from "../../../core/vocabulary/ids.js";
 
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
 
+// Skipped where the program is missing: certificates are made on the spot, so that none in the repository can expire.
 describe.skipIf(!hasOpenssl)("TLS to PostgreSQL (needs the program openssl)", () => {
   let directory: string;
   let server: EmbeddedPostgres;
