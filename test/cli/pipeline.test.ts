@@ -266,7 +266,7 @@ describe("a pipeline by the command alone", () => {
     const file = join(directory, "tailrace.yaml");
     writeFileSync(file, `${readFileSync(file, "utf8")}target: { url: "postgresql://nobody@127.0.0.1:1/gone" }\n`);
     const ended = await command("destroy", "--yes", "--json");
-    expect(ended.code).toBe(9);
+    expect([ended.code, ended.stderr]).toEqual([9, ""]);
     expect(answerOf(ended)).toMatchObject({
       places: [
         { place: "source", error: null },
