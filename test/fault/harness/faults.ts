@@ -71,7 +71,7 @@ export async function carryOut(plan: readonly Fault[], ground: Ground): Promise<
     await alive(ground.pipeline, fault.afterMs);
     switch (fault.kind) {
       case "kill":
-        await Promise.all(fault.victims.map((role) => ground.pipeline.process(role)?.kill()));
+        await Promise.all(fault.victims.flatMap((role) => ground.pipeline.process(role)?.kill() ?? []));
         break;
       case "kill broker":
         await ground.broker?.kill();

@@ -7,21 +7,29 @@ import { until } from "../../support/oracles/until.js";
 import { Watcher } from "../../support/oracles/watcher.js";
 import { names, type TestPipeline } from "./pipeline.js";
 
+/** Without any progress for so long, it hangs. With progress a slow machine may take longer. */
 export const livenessMs = 30_000;
+const longestMs = 240_000;
 
 export const watch = (pipeline: TestPipeline): Watcher => new Watcher({ url: pipeline.url, pipeline: pipeline.name, bankSum });
 
-/** O6: everything that is committed now reaches the target in time, or the wait says where it hangs. The application stands still. */
-export async function caughtUp(pipeline: TestPipeline, withinMs = livenessMs): Promise<void> {
-  const seen = { place: "nothing" };
+/**
+ * O6: everything that is committed now reaches the target in time, or the wait says where it hangs. The application stands still.
+ * `history`: the least that must be reached, for a past that was replaced.
+ */
+export async function caughtUp(pipeline: TestPipeline, { withinMs = livenessMs, history = 0 } = {}): Promise<void> {
+  const seen = { place: "nothing", since: performance.now() };
   const done = async (): Promise<boolean> => {
     pipeline.revive();
     const place = await pipeline.place();
     const newest = pipeline.newestCaptured();
-    seen.place = `${JSON.stringify(place)}, the capture log ends at ${newest}`;
-    return place !== null && place.phase === "streaming" && place.order >= newest;
+    const now = `${JSON.stringify(place)}, the capture log ends at ${newest}`;
+    if (now !== seen.place) seen.since = performance.now();
+    seen.place = now;
+    if (performance.now() - seen.since > withinMs) throw new Error(`nothing has moved for ${withinMs} ms: ${now}\n${pipeline.describe()}`);
+    return place !== null && place.phase === "streaming" && place.repairs === 0 && place.history >= history && place.order >= newest;
   };
-  await until(done, withinMs, () => `the target did not catch up: it is at ${seen.place}\n${pipeline.describe()}`);
+  await until(done, longestMs, () => `the target did not catch up: it is at ${seen.place}\n${pipeline.describe()}`);
 }
 
 export interface Judged {

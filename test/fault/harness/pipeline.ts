@@ -13,6 +13,7 @@ import { stringify } from "yaml";
 import { HostileApplication, setUpHostileDatabase } from "../../support/hostile-application.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
 import { BoundsWatch } from "../../support/oracles/process-bounds.js";
+import type { TcpProxy } from "../../support/tcp-proxy.js";
 import type { Names } from "../../support/oracles/tables-equal.js";
 import { command, type Role, RoleProcess } from "./role-process.js";
 
@@ -21,6 +22,8 @@ export interface PipelineOptions {
   readonly log: { readonly kind: "embedded" } | { readonly kind: "kafka"; readonly brokers: readonly string[] };
   /** Rows of the table that makes the snapshot long. */
   readonly rows?: number;
+  /** The way of the services to PostgreSQL; the oracles go straight. */
+  readonly through?: (url: string) => Promise<TcpProxy>;
   /** The application's own triggers exist before capture is installed. */
   readonly triggers?: boolean;
 }
@@ -34,6 +37,8 @@ export interface Place {
   readonly history: number;
   readonly order: number;
   readonly index: number;
+  /** Tables whose rows are stale until their re-read ends. */
+  readonly repairs: number;
 }
 
 /** What the settings file maps other than by name. */
@@ -57,12 +62,14 @@ export class TestPipeline implements AsyncDisposable {
   #starts = 0;
 
   static async make(options: PipelineOptions): Promise<TestPipeline> {
-    return new TestPipeline(options, await freshDatabase());
+    const database = await freshDatabase();
+    return new TestPipeline(options, database, options.through === undefined ? null : await options.through(database.url));
   }
 
   private constructor(
     options: PipelineOptions,
     readonly database: TestDatabase,
+    readonly proxy: TcpProxy | null,
   ) {
     this.name = `fault${Math.floor(Math.random() * 1e9).toString(36)}`;
     this.folder = mkdtempSync(join(tmpdir(), "tailrace-fault-"));
@@ -152,15 +159,30 @@ export class TestPipeline implements AsyncDisposable {
 
   /** Where the target is; null: no window was applied yet, or the server is away. */
   async place(): Promise<Place | null> {
-    const rows = await this.database
-      .query<Record<string, string | null>>(
-        "SELECT phase, history::text, ord::text, idx::text FROM tailrace.pipeline WHERE pipeline = $1 AND direction = 'forward'",
+    const client = new Client({ connectionString: this.url });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      const { rows } = await client.query<Record<"phase" | "history" | "ord" | "idx" | "repairs", string | null>>(
+        `SELECT phase, history::text, ord::text, idx::text,
+                (SELECT count(*) FROM tailrace.pipeline_table t WHERE t.pipeline = p.pipeline AND repair IS NOT NULL)::text AS repairs
+           FROM tailrace.pipeline p WHERE pipeline = $1 AND direction = 'forward'`,
         [this.name],
-      )
-      .catch(() => []);
-    const row = rows[0];
-    if (row === undefined || row["ord"] === null || row["ord"] === undefined) return null;
-    return { phase: row["phase"] ?? null, history: Number(row["history"]), order: Number(row["ord"]), index: Number(row["idx"]) };
+      );
+      const [row] = rows;
+      if (row === undefined || row.ord === null) return null;
+      return {
+        phase: row.phase,
+        history: Number(row.history),
+        order: Number(row.ord),
+        index: Number(row.idx),
+        repairs: Number(row.repairs),
+      };
+    } catch {
+      return null;
+    } finally {
+      await client.end().catch(() => {});
+    }
   }
 
   /** Newest row of the capture log. */
@@ -195,19 +217,30 @@ export class TestPipeline implements AsyncDisposable {
 
   async stopServices(): Promise<void> {
     await this.bury();
-    await Promise.all([...this.#running.values()].map((process) => (process.end === null ? process.terminate() : null)));
+    await Promise.all([...this.#running.values()].map((process) => (process.end === null ? process.terminate() : process.ended)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.application.kill();
     await this.bury();
-    await Promise.all([...this.#running.values()].map((process) => (process.end === null ? process.kill() : null)));
+    await Promise.all(
+      [...this.#running.values()].map((process) => (process.end === null ? process.kill().then(() => process.ended) : process.ended)),
+    );
+    await this.proxy?.[Symbol.asyncDispose]();
     await this.database[Symbol.asyncDispose]();
     if (process.env["TAILRACE_TEST_KEEP"] === undefined) rmSync(this.folder, { recursive: true, force: true });
   }
 
   #env(): NodeJS.ProcessEnv {
     return { ...process.env, TMPDIR: this.#temporary, NODE_OPTIONS: "" };
+  }
+
+  #urlOfServices(): string {
+    if (this.proxy === null) return this.url;
+    const url = new URL(this.url);
+    url.hostname = "127.0.0.1";
+    url.port = String(this.proxy.port);
+    return url.href;
   }
 
   #settingsOf({ log }: PipelineOptions): object {
@@ -218,7 +251,7 @@ export class TestPipeline implements AsyncDisposable {
       pipeline: this.name,
       source: { kind: "sqlite", path: "./app.db" },
       log: log.kind === "embedded" ? { kind: "embedded" } : { kind: "kafka", brokers: log.brokers },
-      target: { url: this.url, schema: "public" },
+      target: { url: this.#urlOfServices(), schema: "public" },
       tables: Object.fromEntries(tables.map((table) => [table, mapped[table] ?? {}])),
       http: { listen: "127.0.0.1:0" },
     };

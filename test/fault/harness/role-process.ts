@@ -19,6 +19,7 @@ export class RoleProcess {
   readonly #lines: string[] = [];
   readonly ended: Promise<Ended>;
   #end: Ended | null = null;
+  #port: number | null = null;
 
   /** `env`: TMPDIR among others, so that what a process leaves behind is found. */
   constructor(
@@ -37,6 +38,7 @@ export class RoleProcess {
       createInterface({ input: stream }).on("line", (line) => {
         file.write(`${line}\n`);
         this.#lines.push(line);
+        if (line.includes('"http.listening"')) this.#port = (JSON.parse(line) as { port: number }).port;
         if (this.#lines.length > linesKept) this.#lines.shift();
       });
     }
@@ -56,6 +58,16 @@ export class RoleProcess {
   }
   get lastLines(): readonly string[] {
     return this.#lines;
+  }
+  /** Of /health and /status, once it listens. */
+  get port(): number | null {
+    return this.#port;
+  }
+
+  async status(): Promise<{ readonly state: string; readonly code: string | null } | null> {
+    if (this.#port === null) return null;
+    const answer = await fetch(`http://127.0.0.1:${this.#port}/status`).catch(() => null);
+    return answer === null ? null : ((await answer.json()) as { state: string; code: string | null });
   }
 
   async kill(): Promise<void> {

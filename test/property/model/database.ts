@@ -100,9 +100,10 @@ export class ModelDatabase {
   }
 
   /** Rows that we write for ourselves. Returns the marker's or re-read's name. */
-  special(op: "marker" | "touch" | "ask" | "gap", table: TableName, n: number): string {
+  special(op: "marker" | "touch" | "ask" | "gap" | "order", table: TableName, n: number): string {
     const name = `m${++this.#marks}`;
     if (op === "marker") this.#write({ op: "M", marker: markerId(name) });
+    else if (op === "order") this.#write({ op: "M", marker: null });
     else if (op === "touch") this.#write({ op: "T", table: tableNumber[table], key: this.keyOf(table, n) });
     else this.#write({ op: "S", table: tableNumber[table], why: op, reread: rereadId(name) });
     this.truth.set(this.newestTs, copy(this.rows));

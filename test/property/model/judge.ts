@@ -1,6 +1,7 @@
 /** The judge: compares the target with what the source was at the cut. Reads anchor and resume token as text, not through the code that wrote them. */
 import type { AppliedCut } from "../../../core/contracts/log.js";
 import { cutsTopic } from "../../../core/topics.js";
+import { formatPosition } from "../../../core/vocabulary/position.js";
 import { type Key, keyText } from "../../../core/vocabulary/value.js";
 import type { MemoryLog } from "../../support/memory-log-store.js";
 import { prefix } from "./codec.js";
@@ -20,9 +21,11 @@ export function whatIsWrong({ log, database, target }: Judged, applied: AppliedC
   const [, ts] = JSON.parse(Buffer.from(applied.anchor).toString()) as [number, number | null];
   const rows = truth ?? database.truth.get(ts ?? 0);
   if (rows === undefined) return `no transaction of the source ended at ${ts}`;
-  const upTo = truth === null ? cursorsAt(log, applied) : null;
+  const upTo = truth === null ? cursorsAt(log, applied) : new Map<TableName, Key | "none">();
+  // The cut was lost with the log's tail: nobody can say how far its tables were.
+  if (upTo === null) return null;
   for (const table of tableNames) {
-    const limit = (upTo?.get(table) ?? null) as Key | "none" | null;
+    const limit = upTo.get(table) ?? null;
     const there = new Map(
       [...target.rows[table]].filter(([, row]) => within(database, table, keyOfRow(row, keyLength(table, database.kinds)), limit)),
     );
@@ -51,9 +54,10 @@ function within(database: ModelDatabase, table: TableName, key: Key, limit: Key 
 }
 
 /** Tables whose rows the target need not have yet, and up to where it must. A table that was only asked for again is always whole. */
-function cursorsAt(log: MemoryLog, applied: AppliedCut): ReadonlyMap<TableName, Key | "none"> {
+function cursorsAt(log: MemoryLog, applied: AppliedCut): ReadonlyMap<TableName, Key | "none"> | null {
   const record = log.records(cutsTopic(prefix)).find(({ offset }) => offset === applied.offset);
-  const cut = JSON.parse(Buffer.from(record?.value ?? []).toString()) as { resume: string };
+  const cut = JSON.parse(Buffer.from(record?.value ?? []).toString() || "{}") as { kind?: string; position?: string; resume?: string };
+  if (cut.kind !== "cut" || cut.position !== formatPosition(applied.position) || cut.resume === undefined) return null;
   const token = JSON.parse(Buffer.from(cut.resume, "base64").toString()) as {
     reading: [mode: string, reread: string, table: number, rows: number, cursor: (string | { i: string })[] | null] | null;
     waiting: [mode: string, reread: string, ranges: [number, number][]][];

@@ -13,6 +13,8 @@ export interface RunOptions {
   /** Batches need more than one request. */
   readonly severalRequests: boolean;
   readonly mergeRecords: number;
+  /** Log rows that are read with their batch. */
+  readonly wholeRows: number;
   /** Small: windows are streamed. */
   readonly heldBytes: number;
 }
@@ -79,6 +81,7 @@ const which = fc.nat({ max: 0xffffff });
 const fate: fc.Arbitrary<Fate> = fc.oneof(
   { weight: 80, arbitrary: fc.constant<Fate>({ kind: "stored" }) },
   { weight: 3, arbitrary: fc.constant<Fate>({ kind: "unanswered" }) },
+  { weight: 1, arbitrary: fc.constant<Fate>({ kind: "repetition" }) },
   { weight: 17, arbitrary: which.map((n): Fate => ({ kind: "partial", which: n })) },
 );
 const sink = fc.constantFrom<(0 | 1)[]>(0, 0, 0, 0, 1);
@@ -129,6 +132,7 @@ const options: fc.Arbitrary<RunOptions> = fc.record({
   immediateUnique: fc.boolean(),
   severalRequests: fc.boolean(),
   mergeRecords: fc.constantFrom(1, 5, 1000),
+  wholeRows: fc.constantFrom(1000, 2),
   heldBytes: fc.constantFrom(1 << 20, 1 << 20, 1),
 });
 

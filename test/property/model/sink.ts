@@ -22,6 +22,8 @@ export interface SinkWorld {
   readonly rules: { readonly protocol: ProtocolRules; readonly target: TargetRules };
   board: AppliedCut | null;
   committed(applied: AppliedCut): void;
+  /** Whoever looks at the target sees rows and applied cut together. */
+  takenOver(): void;
   count(what: string): void;
   fail(why: string): void;
   look(task: Ended): void;
@@ -53,6 +55,7 @@ export class Sink {
 
   /** Takes the target over, and reads from its applied cut on. */
   own(): void {
+    this.world.takenOver();
     this.world.target.owner += 1;
     this.#owner = this.world.target.owner;
     this.#restart();

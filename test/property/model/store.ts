@@ -12,6 +12,8 @@ export type Fate =
   | { readonly kind: "stored" }
   /** Everything stored, the answer lost. */
   | { readonly kind: "unanswered" }
+  /** Rows are taken for a repetition of what is there: acknowledged with the offset of the others, and not stored. (Seen on real brokers.) */
+  | { readonly kind: "repetition" }
   /** Each partition by the bits of `which`: stored, late or lost. */
   | { readonly kind: "partial"; readonly which: number };
 
@@ -97,12 +99,17 @@ export class ModelStore implements LogStore {
 export function carryOut(log: MemoryLog, writes: readonly PartitionWrite[], fate: Fate) {
   const answer: { topic: Topic; partition: number; base: Offset }[] = [];
   writes.forEach((write, i) => {
+    const before = (log.boundsOf(write.topic)[write.partition]?.end ?? 0) - write.records.length;
+    if (fate.kind === "repetition" && before >= 0 && !write.topic.endsWith(".cuts")) {
+      answer.push({ topic: write.topic, partition: write.partition, base: offset(before) });
+      return;
+    }
     const bits = fate.kind === "partial" ? (fate.which >> (2 * (i % 12))) & 3 : 0;
     // Half of the partitions are stored, of the others as many come late as never.
     if (bits < 2) answer.push({ topic: write.topic, partition: write.partition, base: log.write(write) });
     else if (bits === 2 && !isLogRecord(write)) log.keepForLater(write);
   });
-  return fate.kind === "stored" ? answer : null;
+  return fate.kind === "stored" || fate.kind === "repetition" ? answer : null;
 }
 
 /**

@@ -125,6 +125,11 @@ export class ModelTarget {
     return [...this.rows.B.values()].every((row) => row[at] === null || row[at] === undefined || this.rows.A.has(keyText([row[at]])));
   }
 
+  /** Foreign keys that are not deferred look after every statement. */
+  #brokenAtOnce(): boolean {
+    return !this.rules.deferred && this.#foreignKeyOn && !this.#foreignKeysHold();
+  }
+
   #uniqueHolds(): boolean {
     const at = keyLength("A", this.kinds);
     const taken = [...this.rows.A.values()].map((row) => row[at]).filter((u) => u !== null);
@@ -171,7 +176,7 @@ export class ModelTarget {
     const first = this.immediateUnique && this.rules.noAction ? [() => deletes("A")] : [];
     const rest = [() => upserts("A"), () => upserts("B"), () => deletes("B"), () => deletes("A")];
     for (const act of [...first, ...rest]) {
-      const error = act() ?? (!this.rules.deferred && this.#foreignKeyOn && !this.#foreignKeysHold() ? "23503" : null);
+      const error = act() ?? (this.#brokenAtOnce() ? "23503" : null);
       if (error !== null) return error;
     }
     return this.#violated();
@@ -193,6 +198,7 @@ export class ModelTarget {
         if (step.row === null) this.#drop(step.table, keyText(step.key));
         const error = step.row === null ? null : this.#put(step.table, step.row);
         if (error !== null) return `${error} in replay`;
+        if (this.#brokenAtOnce()) return "23503 in replay";
         continue;
       }
       const there = new Set(step.chunk.rows.map((row) => keyText(keyOfRow(row, keyLength(step.table, this.kinds)))));

@@ -49,8 +49,10 @@ export class World {
   readonly #sinks: readonly [Sink, Sink];
   #writer: Writer | null = null;
   #names = 0;
+  #restored = false;
+  #answerLost = false;
   losses = 0;
-  /** Markers written since the last restore: each must come. */
+  /** Markers written since the source's past was replaced or passed over: each must come. */
   readonly markers: string[] = [];
 
   constructor(
@@ -89,13 +91,22 @@ export class World {
     if (!task.ended || task.error === null) return;
     const { code } = asTailraceError(task.error);
     this.count(code);
-    if (!expected.has(code)) this.fail(`${describeError(task.error)} ${task.error instanceof Error ? (task.error.stack ?? "") : ""}`);
+    // A past that was replaced while a large batch was being read looks like missing rows.
+    const torn = code === "source.log-damaged" && this.#restored;
+    if (!expected.has(code) && !torn)
+      this.fail(`${describeError(task.error)} ${task.error instanceof Error ? (task.error.stack ?? "") : ""}`);
   }
 
   committed(applied: AppliedCut): void {
     this.count("windows");
     const why = whatIsWrong(this, applied);
     if (why !== null) this.fail(`wrong at cut ${formatPosition(applied.position)} of epoch ${applied.epoch}: ${why}`);
+  }
+
+  takenOver(): void {
+    const { applied } = this.target;
+    const why = applied === null ? null : whatIsWrong(this, applied);
+    if (why !== null) this.fail(`a successor finds at cut ${applied === null ? "" : formatPosition(applied.position)}: ${why}`);
   }
 
   async run({ ops }: Schedule): Promise<string | null> {
@@ -132,6 +143,7 @@ export class World {
         return database.backup();
       case "restore":
         this.markers.length = 0;
+        this.#restored = true;
         return database.restore(op.n);
       case "rebuild":
         return database.loseTriggers(op.table);
@@ -148,7 +160,9 @@ export class World {
 
   async #write(go: Go): Promise<void> {
     if (this.#writer === null || this.#writer.task.ended) this.#writer = this.#newWriter();
-    await this.#writer.step(go);
+    const cut = this.#answerLost && go.fate.kind === "stored";
+    this.#answerLost = false;
+    await this.#writer.step(cut ? { ...go, fate: { kind: "unanswered" } } : go);
     this.look(this.#writer.task);
   }
 
@@ -160,6 +174,7 @@ export class World {
     const inFlight = this.#writer?.store.inFlight ?? [];
     carryOut(this.log, inFlight, { kind: "partial", which });
     this.#writer = null;
+    this.#answerLost = false;
     this.count("writer killed");
   }
 
@@ -177,6 +192,8 @@ export class World {
     if (lane.bounds.end - n < least) return;
     this.log.loseTail(lane.topic, lane.bounds.end - n, lane.partition);
     this.losses += 1;
+    // A leader that has lost its tail is a new one: the request in hand gets no answer.
+    this.#answerLost = this.#writer?.task.place === "append";
     this.count("tail lost");
     for (const sink of this.#sinks) sink.lost(laneName(lane.topic, lane.partition), lane.bounds.end - n);
   }
@@ -184,6 +201,8 @@ export class World {
   /** Everything late lands, gaps are healed, then writer and sink run until nothing moves. */
   async #settle(): Promise<void> {
     this.log.deliverAllLate();
+    // Time passes as well: whoever compares now and then, compares.
+    this.losses += 1;
     this.database.heal();
     const [sink] = this.#sinks;
     sink.own();
@@ -297,7 +316,8 @@ class Writer {
       plan: () => this.#go.plan,
       idle: async () => void (await this.#park("idle")),
       beforeBatch,
-      newReread: () => this.world.newName(),
+      wholeRows: this.world.options.wholeRows,
+      passedOver: () => void (this.world.markers.length = 0),
     });
   }
 

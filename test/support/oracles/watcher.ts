@@ -1,6 +1,6 @@
 /**
- * O3 and O4: looks at the target at least a hundred times a second from a session of its own. From the snapshot's end cut on the bank's sum is
- * right in every glance, no key's version ever goes back, and neither does the position.
+ * O3 and O4: looks at the target at least a hundred times a second from a session of its own. From the snapshot's end cut on, and while no
+ * table is under repair, the bank's sum is right in every glance, no key's version ever goes back, and neither does the position.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "pg";
@@ -94,12 +94,13 @@ export class Watcher implements AsyncDisposable {
 
   #sql(): string {
     const schema = this.#options.schema ?? "public";
-    return `SELECT p.phase, p.history::text AS history, p.ord::text AS order, p.idx::text AS index,
+    return `SELECT
+       CASE WHEN EXISTS (SELECT FROM tailrace.pipeline_table t WHERE t.pipeline = p.pipeline AND t.repair IS NOT NULL) THEN 'repair' ELSE p.phase END AS phase, p.history::text AS history, p.ord::text AS order, p.idx::text AS index,
        (SELECT sum(balance) FROM (SELECT balance FROM ${schema}.account UNION ALL SELECT balance FROM ${schema}.vault) m)::text AS money,
        array_agg(v.key) AS keys, array_agg(v.version::text) AS versions
      FROM tailrace.pipeline p,
        LATERAL (SELECT 'a' || id AS key, version FROM ${schema}.account UNION ALL SELECT 'v' || name, version FROM ${schema}.vault) v
-     WHERE p.pipeline = $1 GROUP BY p.phase, p.history, p.ord, p.idx`;
+     WHERE p.pipeline = $1 GROUP BY p.pipeline, p.phase, p.history, p.ord, p.idx`;
   }
 
   #judge(glance: Glance): void {
@@ -130,6 +131,6 @@ function isBelow(a: readonly number[], b: readonly number[]): boolean {
 /** The server is away or comes back, or the state tables are not there yet. */
 function isOutage(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  if (typeof code === "string") return /^(08|57P|ECONN|EPIPE|ENOENT|42P01|3F000|ETIMEDOUT)/.test(code);
+  if (typeof code === "string") return /^(08|57P|ECONN|EPIPE|ENOENT|42P01|3F000|55000|ETIMEDOUT)/.test(code);
   return error instanceof Error && /terminated|ended|closed|timeout/i.test(error.message);
 }
