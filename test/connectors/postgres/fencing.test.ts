@@ -237,7 +237,8 @@ describe("sessions that end", () => {
     const target = await connectTarget({ url: database.url, pipeline: contractPipeline }, never);
     const killed = await Owner.of(target);
     await database.query(`CREATE TRIGGER die ${when} FOR EACH STATEMENT EXECUTE FUNCTION die()`);
-    await expect(killed.apply(...parts())).rejects.toMatchObject({ code: "target.unavailable" });
+    // An older server may end the session without a last word: then COMMIT, sent in the same round trip, is undecided.
+    await expect(killed.apply(...parts())).rejects.toMatchObject({ code: expect.stringMatching(/^target\.(unavailable|undecided)$/) });
     await killed[Symbol.asyncDispose]();
     expect(await state()).toEqual(before);
     await database.query(`DROP TRIGGER die ON ${when.split(" ON ")[1] ?? ""}`);
