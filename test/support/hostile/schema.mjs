@@ -50,6 +50,9 @@ END;
 CREATE TRIGGER IF NOT EXISTS app_person_audit AFTER UPDATE ON person WHEN new.active IS NOT old.active BEGIN
   INSERT INTO audit (person, what, version) VALUES (new.id, 'active', new.version);
 END;
+CREATE TRIGGER IF NOT EXISTS app_line_priced AFTER INSERT ON line BEGIN
+  UPDATE line SET price = price + 1 WHERE id = new.id;
+END;
 CREATE TRIGGER IF NOT EXISTS app_person_goes AFTER DELETE ON person BEGIN
   DELETE FROM audit WHERE person = old.id AND what = 'active';
 END;
