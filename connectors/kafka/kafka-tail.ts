@@ -12,6 +12,7 @@ import { isAbort, TailraceError } from "../../core/errors.js";
 import type { Offset, Topic } from "../../core/vocabulary/ids.js";
 import { BrokerLink, fetchBounds, missingTopic } from "./broker-link.js";
 import type { ClientOptions } from "./client.js";
+import { partitionsToFetch } from "./fetch-choice.js";
 import { type Fetched, fetchFrom, leaderOf, recordsBytes } from "./fetching.js";
 import { isStaleLeader } from "./kafka-errors.js";
 import type { Cluster } from "./library.js";
@@ -22,6 +23,8 @@ interface Slot {
   readonly partition: number;
   /** Of the next fetch. */
   position: number;
+  /** The partition's end, as far as is known. */
+  end: number;
   /** The request that it is part of. An answer to any other (asked before a seek, or given up) is not taken. */
   request: object | null;
   paused: boolean;
@@ -178,10 +181,7 @@ export class KafkaTail implements LogTail {
   #fetchable(): readonly Slot[] {
     const { bytes, records } = this.held();
     if (this.#requests >= requestsMax || bytes >= totalBytesMax || records >= totalRecordsMax) return [];
-    const free = this.slots.filter((slot) => slot.request === null && !slot.paused && !slot.aboveEnd && !isFull(slot));
-    // Whether an answer is empty because of the limits of the whole request is only known when the partition is asked for alone.
-    const doubtful = free.find(({ emptyAnswers }) => emptyAnswers > 0);
-    return doubtful === undefined ? free : [doubtful];
+    return partitionsToFetch(this.slots, isFull);
   }
 
   /** Never rejects: what goes wrong ends up in `next`. */
@@ -238,6 +238,7 @@ export class KafkaTail implements LogTail {
   #store(slot: Slot, { records, next, end }: Fetched, alone: boolean): void {
     slot.emptyAnswers = next === slot.position && end > slot.position ? slot.emptyAnswers + 1 : 0;
     slot.position = next;
+    slot.end = end;
     // Nothing but what compaction left of batches: it has no offsets to go by, so the end is the next place to look.
     if (alone && slot.emptyAnswers >= emptyAnswersMax) {
       slot.position = end;
@@ -310,6 +311,7 @@ const slotAt = (topic: Topic, partition: number, position: number): Slot => ({
   topic,
   partition,
   position,
+  end: position,
   request: null,
   paused: false,
   aboveEnd: false,
@@ -330,5 +332,6 @@ function place(slot: Slot, bounds: PartitionBounds | undefined): void {
       what: `records of ${topic} from ${position} on are wanted, but it begins at ${bounds.first}`,
       where: { topic, partition, wanted: position, first: bounds.first },
     });
+  slot.end = bounds.end;
   slot.aboveEnd = position > bounds.end;
 }
