@@ -61,7 +61,10 @@ export interface LogAppender extends AsyncDisposable {
 }
 
 export interface LogTail extends AsyncDisposable {
-  /** The next records, all of one partition, in offset order; null when `waitMs` has passed without any. */
+  /**
+   * The next records, all of one partition, in offset order; null when `waitMs` has passed without any. After an abort it may be called again:
+   * nothing was skipped.
+   */
   next(waitMs: number, signal: AbortSignal): Promise<readonly StoredRecord[] | null>;
   pause(topic: Topic, partition: number): void;
   resume(topic: Topic, partition: number): void;

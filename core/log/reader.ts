@@ -5,6 +5,7 @@
  * older epoch left behind and what no cut vouches for never appears. Relies on: positions rise within (epoch, partition); the target stores
  * `window.after()` with the rows. Holds nothing durable: after a crash it goes on from the applied cut and reads again what it needs.
  * Memory is bounded by bytes: partitions that the oldest cut does not need are paused; a window above the bound is streamed.
+ * One thing at a time reads from the tail: whoever asks for windows, a streamed window in its parts, or the read-ahead beside a buffered one.
  */
 import type { Clock } from "../clock.js";
 import type { AppliedCut, ChangeDecoder, LogReader, ReaderState, Window } from "../contracts/log.js";
@@ -15,7 +16,9 @@ import { type GroupId, type LogId, type Offset, offset, type Topic } from "../vo
 import { comparePositions, formatPosition, isAbove, type Position, samePosition } from "../vocabulary/position.js";
 import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
+import { isHeld, readLogId, recordAt } from "./cuts-held.js";
 import { Lane } from "./lane.js";
+import { ReadAhead } from "./read-ahead.js";
 import { allRules, type ProtocolRules } from "./rules.js";
 import { BufferedWindow, StreamedWindow, waitsFor, type WindowSource } from "./windows.js";
 
@@ -40,23 +43,19 @@ export interface ReaderLimits {
   readonly watchdogMs: number;
   /** How often an idle or undecided reader looks whether the log still holds what it has read. */
   readonly verifyMs: number;
+  /** While a window of this many bytes is applied, the reader reads on. Smaller ones are done before it would be worth it. */
+  readonly aheadBytes: number;
 }
-const defaultLimits: ReaderLimits = { laneBytes: 4 << 20, totalBytes: 16 << 20, mergeRecords: 20_000, watchdogMs: 30_000, verifyMs: 5_000 };
+const defaultLimits: ReaderLimits = {
+  laneBytes: 4 << 20,
+  totalBytes: 16 << 20,
+  mergeRecords: 20_000,
+  watchdogMs: 30_000,
+  verifyMs: 5_000,
+  aheadBytes: 64 << 10,
+};
 /** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
 const cutsHeld = 20_000;
-
-export async function readLogId(store: LogStore, prefix: string, signal: AbortSignal): Promise<LogId | null> {
-  const cuts = cutsTopic(prefix);
-  const bounds = (await store.bounds([cuts], signal)).get(cuts)?.[0];
-  if (bounds === undefined || bounds.end === bounds.first) return null;
-  for await (const page of store.scan(cuts, 0, { from: bounds.first, until: offset(bounds.first + 1) }, signal)) {
-    for (const stored of page) {
-      const record = decodeCutsRecord(stored);
-      if (record.kind === "log") return record.id;
-    }
-  }
-  throw new TailraceError("log.garbage", { what: "the first record of .cuts does not name the log", where: { topic: cuts } });
-}
 
 export class CutLogReader implements LogReader, WindowSource {
   readonly #options: LogReaderOptions;
@@ -109,7 +108,7 @@ export class CutLogReader implements LogReader, WindowSource {
   async *windows(after: AppliedCut | null, signal: AbortSignal): AsyncIterable<Window> {
     await this.#open(after, signal);
     const queue = this.#required();
-    for (;;) {
+    for (let window: BufferedWindow; ; ) {
       signal.throwIfAborted();
       const decision = queue.decide(this.#lanes);
       switch (decision.kind) {
@@ -118,12 +117,13 @@ export class CutLogReader implements LogReader, WindowSource {
           break;
         case "window":
           this.#decided();
-          yield* this.#hand(new BufferedWindow(this, decision.cut));
+          window = new BufferedWindow(this, decision.cut);
+          yield* this.#hand(window, this.#readAhead(window, signal));
           break;
         case "incomplete":
           if (!decision.exhausted && this.#heldBytes() > this.#limits.totalBytes) {
             this.#decided();
-            yield* this.#hand(new StreamedWindow(this, decision.cut));
+            yield* this.#hand(new StreamedWindow(this, decision.cut), null);
           } else {
             await this.more(decision.cut, waitsFor(decision.cut, this.base), signal);
           }
@@ -136,12 +136,23 @@ export class CutLogReader implements LogReader, WindowSource {
     }
   }
 
-  async *#hand(window: BufferedWindow | StreamedWindow): AsyncIterable<Window> {
-    yield window;
+  async *#hand(window: BufferedWindow | StreamedWindow, ahead: ReadAhead | null): AsyncIterable<Window> {
+    try {
+      yield window;
+    } finally {
+      await ahead?.end();
+    }
     const after = window.after();
     window.settle();
     this.#applied = after;
     this.#required().settle(after);
+    ahead?.rethrow();
+  }
+
+  #readAhead({ bytes }: BufferedWindow, signal: AbortSignal): ReadAhead | null {
+    if (bytes < this.#limits.aheadBytes) return null;
+    const hasRoom = (): boolean => this.#heldBytes() < this.#limits.totalBytes && this.#required().size < cutsHeld;
+    return new ReadAhead((stop) => this.#pump(null, signal, stop), hasRoom, signal);
   }
 
   // ── what windows need (WindowSource) ──
@@ -179,10 +190,11 @@ export class CutLogReader implements LogReader, WindowSource {
     await this.#pump(needs, signal);
   }
 
-  async #pump(needs: ((lane: Lane) => boolean) | null, signal: AbortSignal): Promise<void> {
+  /** `stop` ends the waiting; what has come is taken in all the same. */
+  async #pump(needs: ((lane: Lane) => boolean) | null, signal: AbortSignal, stop: AbortSignal = signal): Promise<void> {
     this.#flow(needs);
     const waitMs = this.#undecided === null ? 1_000 : 200;
-    const records = await this.#openTail().next(waitMs, signal);
+    const records = await this.#openTail().next(waitMs, stop);
     this.#idle = records === null && needs === null;
     this.#stalled = records === null;
     if (records === null || this.#undecided !== null) await this.#verify(signal);
@@ -234,15 +246,11 @@ export class CutLogReader implements LogReader, WindowSource {
 
   async #stillThere(after: AppliedCut, first: Offset, end: Offset, signal: AbortSignal): Promise<boolean> {
     if (after.offset < first || after.offset >= end) return false;
-    for await (const page of this.#options.store.scan(this.#cuts, 0, { from: after.offset, until: offset(after.offset + 1) }, signal)) {
-      for (const stored of page) {
-        const record = decodeCutsRecord(stored);
-        if (record.kind !== "cut" || record.epoch !== after.epoch || !samePosition(record.position, after.position)) return false;
-        this.#lastCuts = stored;
-        return true;
-      }
-    }
-    return false;
+    const stored = await recordAt(this.#options.store, this.#cuts, after.offset, signal);
+    const record = stored === null ? null : decodeCutsRecord(stored);
+    if (record?.kind !== "cut" || record.epoch !== after.epoch || !samePosition(record.position, after.position)) return false;
+    this.#lastCuts = stored;
+    return true;
   }
 
   #gap(topic: Topic, partition: number, wanted: number, first: number): never {
@@ -299,20 +307,8 @@ export class CutLogReader implements LogReader, WindowSource {
     this.#verifiedMs = now;
     const last = this.#lastCuts;
     if (last === null) return;
-    const bounds = (await this.#options.store.bounds([this.#cuts], signal)).get(this.#cuts)?.[0];
-    let same = false;
-    if (bounds !== undefined && last.offset < bounds.end) {
-      for await (const page of this.#options.store.scan(this.#cuts, 0, { from: last.offset, until: offset(last.offset + 1) }, signal)) {
-        const found = page[0];
-        same =
-          found !== undefined &&
-          found.offset === last.offset &&
-          Buffer.compare(found.value ?? Buffer.alloc(0), last.value ?? Buffer.alloc(0)) === 0;
-      }
-      if (last.offset < bounds.first) same = true;
-    }
-    if (!same)
-      throw new TailraceError("log.tail-lost", { what: "`.cuts` no longer holds what was read from it", where: { offset: last.offset } });
+    if (await isHeld(this.#options.store, this.#cuts, last, signal)) return;
+    throw new TailraceError("log.tail-lost", { what: "`.cuts` no longer holds what was read from it", where: { offset: last.offset } });
   }
 
   // ── taking records in ──

@@ -82,18 +82,23 @@ abstract class WindowOfCut {
 }
 
 export class BufferedWindow extends WindowOfCut implements Window {
+  readonly bytes: number;
   readonly #taken: readonly (readonly LaneEntry[])[];
 
   constructor(source: WindowSource, cut: PendingCut) {
     super(source, cut);
     const taken: (readonly LaneEntry[])[] = [];
+    let bytes = 0;
     for (const lane of this.lanesInOrder()) {
+      const held = lane.bytes;
       const entries = lane.take(lane.countUpTo(cut.record.position));
+      bytes += held - lane.bytes;
       if (entries.length === 0) continue;
       this.took(lane, entries);
       taken.push(entries);
     }
     assertRising(taken);
+    this.bytes = bytes;
     this.#taken = taken;
   }
 

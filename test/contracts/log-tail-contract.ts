@@ -1,6 +1,6 @@
 /** What every LogTail must do; part of the contract suite of log stores. */
 import { expect, it } from "vitest";
-import type { OutgoingRecord } from "../../core/contracts/log-store.js";
+import type { OutgoingRecord, StoredRecord } from "../../core/contracts/log-store.js";
 import { offset } from "../../core/vocabulary/ids.js";
 import {
   at,
@@ -134,6 +134,26 @@ function tailFlowTests(host: LogStoreHost): void {
         await tail.seek(name, 0, offset(to));
         expect((await take(tail, 300 - to)).map(text)).toEqual(numbered(name, to, 300 - to).map(text));
       }
+    }));
+
+  it("skips nothing when a wait for it is given up", () =>
+    withTopic(host, async (store, name, appender) => {
+      await using tail = await store.tail(new Map([[name, at(0)]]), patience());
+      const taken: string[] = [];
+      for (let from = 0; from < 60; from += 3) {
+        const stop = new AbortController();
+        const waiting = tail.next(5_000, stop.signal).catch((error: unknown) => error);
+        const appended = appender.append(numbered(name, from, 3), patience());
+        // Now before, now after the records are there.
+        if (from % 2 === 0) await appended;
+        stop.abort();
+        const got = await waiting;
+        if (Array.isArray(got)) taken.push(...(got as readonly StoredRecord[]).map(text));
+        else expect(got).toMatchObject({ name: "AbortError" });
+        await appended;
+      }
+      if (taken.length < 60) taken.push(...(await take(tail, 60 - taken.length)).map(text));
+      expect(taken).toEqual(numbered(name, 0, 60).map(text));
     }));
 
   it("gives nothing of a paused partition, everything of the others, and goes on where it was", async () => {
