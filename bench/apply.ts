@@ -19,6 +19,7 @@ interface Figure {
   readonly changesPerSecond: number;
   readonly cpu: Readonly<Record<string, number>>;
   readonly rssMiB: number | null;
+  readonly windows: number | null;
 }
 interface Sizes {
   readonly rows: number;
@@ -46,7 +47,7 @@ export const apply: Bench = async (options) => {
       `ceiling: the same changes, folded and encoded beforehand, ${windowChanges} per window by unnest; vacuum and checkpoint before each measurement`,
       place.postgres,
     ],
-    tables: [tableOf(figures, place.logs)],
+    tables: [tableOf(figures, place.logs, sizes.changes)],
     skipped: place.skipped,
     rounds: figures,
   };
@@ -106,7 +107,7 @@ async function settle({ client }: BenchPipeline): Promise<void> {
   for (const sql of ["VACUUM ANALYZE public.orders", "VACUUM ANALYZE ceiling.orders", "CHECKPOINT"]) await client.query(sql);
 }
 
-type Measured = Pick<Figure, "changesPerSecond" | "cpu" | "rssMiB">;
+type Measured = Pick<Figure, "changesPerSecond" | "cpu" | "rssMiB" | "windows">;
 
 /** From the moment the sink owns the target to the commit of the last change. */
 async function drained(place: BenchPlace, pipeline: BenchPipeline, changes: number, last: number): Promise<Measured> {
@@ -122,7 +123,9 @@ async function drained(place: BenchPlace, pipeline: BenchPipeline, changes: numb
   const began = performance.now();
   await pipeline.until("the backlog is applied", ({ order }) => order >= last);
   const seconds = (performance.now() - began) / 1000;
-  const figure = { changesPerSecond: changes / seconds, cpu: meter.perRow(changes), rssMiB: memoryMiB(sink).most };
+  const cpu = meter.perRow(changes);
+  const windows = Number((await pipeline.status("sink"))?.details["windows"] ?? Number.NaN);
+  const figure = { changesPerSecond: changes / seconds, cpu, rssMiB: memoryMiB(sink).most, windows };
   await pipeline.stop("sink");
   return figure;
 }
@@ -140,7 +143,7 @@ async function ceiling(
   const seconds = (performance.now() - began) / 1000;
   const cpu = meter.perRow(changes);
   await client.end();
-  return { changesPerSecond: changes / seconds, cpu, rssMiB: null };
+  return { changesPerSecond: changes / seconds, cpu, rssMiB: null, windows: windows.length };
 }
 
 /** Both tables had the same changes: a figure for other work than it says is worth nothing. */
@@ -151,7 +154,7 @@ async function refuseDifference({ client }: BenchPipeline): Promise<void> {
   if (rows[0]?.n !== "0") throw new Error(`${rows[0]?.n ?? "?"} rows differ between sink and ceiling`);
 }
 
-function tableOf(figures: readonly Figure[], logs: readonly LogKind[]) {
+function tableOf(figures: readonly Figure[], logs: readonly LogKind[], changes: number) {
   const of = (log: LogKind, variant: string): readonly Figure[] => figures.filter((f) => f.log === log && f.variant === variant);
   const cell = (found: readonly Figure[], process: string): string | null => {
     const values = found.flatMap((figure) => figure.cpu[process] ?? []);
@@ -159,7 +162,7 @@ function tableOf(figures: readonly Figure[], logs: readonly LogKind[]) {
   };
   return {
     title: "streaming apply: changes/s, part of the ceiling in the same round, CPU µs per change",
-    columns: ["what", "changes/s", "of ceiling", "sink µs", "postgres µs", "together µs", "sink MiB"],
+    columns: ["what", "changes/s", "of ceiling", "sink µs", "postgres µs", "together µs", "changes per window", "sink MiB"],
     rows: logs.flatMap((log) =>
       (["sink", "ceiling"] as const).map((variant) => {
         const found = of(log, variant);
@@ -179,6 +182,7 @@ function tableOf(figures: readonly Figure[], logs: readonly LogKind[]) {
           cell(found, "sink"),
           cell(found, "postgres"),
           rounded(median(together), 1),
+          rounded(median(found.map((figure) => changes / (figure.windows ?? Number.NaN))), 0),
           rss.length === 0 ? null : rounded(median(rss), 0),
         ];
       }),

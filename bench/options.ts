@@ -10,6 +10,6 @@ export interface BenchOptions {
   /** Folder for CPU profiles of the services; null: none are taken. */
   readonly profile: string | null;
   /** Progress, to stderr. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
 }
 export type Bench = (options: BenchOptions) => Promise<Report>;

@@ -151,13 +151,17 @@ export class BenchPipeline implements AsyncDisposable {
     await this.client.end();
   }
 
-  async #sourcePosition(): Promise<number> {
+  /** What the role says of itself; null while it does not answer. */
+  async status(role: Role): Promise<{ readonly position: string | null; readonly details: Readonly<Record<string, unknown>> } | null> {
     try {
-      const answer = await fetch(`http://127.0.0.1:${this.port + 1}/status`);
-      const { position } = (await answer.json()) as { position: string | null };
-      return Number(position?.split(":")[1] ?? -1);
+      const answer = await fetch(`http://127.0.0.1:${this.port + (role === "source" ? 1 : 2)}/status`);
+      return (await answer.json()) as { position: string | null; details: Readonly<Record<string, unknown>> };
     } catch {
-      return -1;
+      return null;
     }
+  }
+
+  async #sourcePosition(): Promise<number> {
+    return Number((await this.status("source"))?.position?.split(":")[1] ?? -1);
   }
 }
