@@ -70,7 +70,8 @@ export class Wakeup implements Disposable {
     const inner = new AbortController();
     const end = (): void => inner.abort();
     signal.addEventListener("abort", end, { once: true });
-    this.#hint = end;
+    // A short sleep is not cut: a busy writer's hints come in thousands a second, and each would cost more than it saves.
+    this.#hint = ms > 1 ? end : null;
     try {
       await this.#options.clock.delay(ms, inner.signal);
     } catch (thrown) {
