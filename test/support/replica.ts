@@ -11,7 +11,7 @@ import { isRawText, type Key, keyText, type Row, type Value } from "../../core/v
 
 interface ReplicaTable {
   readonly description: TableDescription;
-  readonly rows: ReadonlyMap<string, { readonly key: Key; readonly row: Row }>;
+  readonly rows: Map<string, { readonly key: Key; readonly row: Row }>;
   /** Up to where the rows are known. */
   readonly known: Key | "nothing" | "all";
 }
@@ -24,7 +24,7 @@ export class Replica {
 
   clone(): Replica {
     const copy = new Replica();
-    copy.#tables = new Map(this.#tables);
+    copy.#tables = new Map([...this.#tables].map(([name, table]) => [name, { ...table, rows: new Map(table.rows) }]));
     copy.#history = this.#history;
     copy.markers.push(...this.markers);
     copy.controls.push(...this.controls);
@@ -114,7 +114,7 @@ export class Replica {
   }
 
   #change(description: TableDescription, change: Change): void {
-    const rows = new Map(this.#table(description).rows);
+    const { rows } = this.#table(description);
     if (change.kind === "rekey") rows.delete(keyText(change.from));
     if (change.kind === "delete") rows.delete(keyText(change.key));
     else {
@@ -122,7 +122,6 @@ export class Replica {
       assert.equal(keyText(change.key), keyText(keyOfRow(description, change.after)), "a change's key is its row's");
       rows.set(keyText(change.key), { key: change.key, row: change.after });
     }
-    this.#put(description, { rows });
   }
 
   #chunk(description: TableDescription, chunk: Chunk): void {
