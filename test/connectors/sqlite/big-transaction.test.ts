@@ -52,6 +52,21 @@ test("a rewound past in the middle of a large transaction is never published", a
   follower.replica.assertEquals((t) => file.rows(t), "after it was read again");
 });
 
+test("no read transaction stays open while a batch is taken, so the application's WAL can be reset at any moment", async () => {
+  await using file = await SourceFile.of(
+    `CREATE TABLE t (id INTEGER PRIMARY KEY, v); ${numbers(1, 3_000)} INSERT INTO t SELECT i, i FROM n`,
+  );
+  await using follower = new Follower(await file.open());
+  const isFree = (): unknown => (file.application().pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[])[0]?.busy;
+  const snapshot = await follower.take();
+  for await (const _ of snapshot.parts(new AbortController().signal)) expect(isFree()).toBe(0);
+  await follower.restart();
+  await follower.catchUp(0);
+  file.application().exec(`${numbers(5_000, 15_000)} INSERT INTO t SELECT i, i FROM n`);
+  const large = await follower.take();
+  for await (const _ of large.parts(new AbortController().signal)) expect(isFree()).toBe(0);
+});
+
 function sizeOf(part: BatchPart): number {
   if (part.kind === "control") return 0;
   const rows = part.kind === "chunk" ? part.chunk.rows : part.changes.flatMap((c) => ("after" in c ? [c.after] : []));

@@ -93,6 +93,7 @@ test("while we are away the application may close, which deletes its WAL", async
   expect(follower.position?.history).toBe(1);
 });
 
+// skipped elsewhere: only Linux lists who holds which lock (/proc/locks).
 test.skipIf(process.platform !== "linux")("an open source keeps its locks on the file, whatever it does", async () => {
   await using file = await SourceFile.of(ddl);
   await using follower = new Follower(await file.open());

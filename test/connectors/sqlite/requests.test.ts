@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { markerId, rereadId, tableId } from "../../../core/vocabulary/ids.js";
 import { isAbove, position } from "../../../core/vocabulary/position.js";
+import { keyText } from "../../../core/vocabulary/value.js";
 import { Follower } from "../../support/follower.js";
 import { SourceFile } from "../../support/sqlite.js";
 
@@ -40,7 +41,9 @@ test("a touch is answered by the row as it is, or by a delete, or by the change 
     .application()
     .exec("UPDATE t SET v = 'later' WHERE id = 2; INSERT OR IGNORE INTO t VALUES (100, 3, 0); REPLACE INTO t VALUES (101, 4, 0)");
   await follower.catchUp(file.newestSeq());
-  const told = follower.lastParts.flatMap((p) => (p.kind === "changes" ? p.changes.map((c) => `${c.kind} ${String(c.key[0])}`) : []));
+  const told = follower.lastParts.flatMap((p) =>
+    p.kind === "changes" ? p.changes.map((c) => `${c.kind} ${keyText(c.key).slice(1)}`) : [],
+  );
   expect(told).toEqual(["state 1", "delete 999", "state 3", "update 2", "delete 4", "create 101"]);
   follower.replica.assertEquals((t) => file.rows(t), "after the touches");
 });
@@ -83,6 +86,20 @@ describe("snapshot TABLE", () => {
     expect(new Set(seen).size).toBe(seen.length);
     await follower.catchUp(file.newestSeq());
     follower.replica.assertEquals((t) => file.rows(t), "at the end");
+  });
+
+  test("of a table that the target has lost lets live changes wait, and says where constraints are off", async () => {
+    const { file, follower } = await streaming({ limits: tiny });
+    await using _ = file;
+    await using __ = follower;
+    using requests = file.requests();
+    await requests.refill([tableId("t")], rereadId("lost"));
+    file.application().exec("UPDATE t SET v = 'high' WHERE id = 40");
+    await follower.next();
+    expect(follower.lastParts.filter((p) => p.kind === "changes")).toEqual([]);
+    await follower.catchUp(file.newestSeq());
+    expect(follower.replica.controls.filter((c) => /begins|ends/.test(c))).toHaveLength(2);
+    follower.replica.assertEquals((t) => file.rows(t), "at its end");
   });
 
   test("of a table that is not captured is refused", async () => {

@@ -172,6 +172,7 @@ test("keys that are no UTF-8 are snapshot, touched and deleted like others", asy
 });
 
 const hasOldSqlite = spawnSync("sqlite3", ["--version"]).status === 0;
+// skipped without the sqlite3 command, the one SQLite library here that is not ours.
 test.skipIf(!hasOldSqlite)("an application on another SQLite library (the sqlite3 command) writes without an error of ours", async () => {
   await using file = await SourceFile.of(
     "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, v); CREATE TABLE w (a, b, PRIMARY KEY (a, b)) WITHOUT ROWID; CREATE TABLE k (k TEXT PRIMARY KEY NOT NULL); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)",
