@@ -294,7 +294,11 @@ const entries = {
     cause: "The answer to COMMIT was lost.",
     remedy: "Nothing to do; the applied position is read again",
   },
-  "target.fenced": { verdict: "stand-by", cause: "Another sink has taken over.", remedy: "Stop one of the two sinks" },
+  "target.fenced": {
+    verdict: "stand-by",
+    cause: "Another sink has taken over, or `tailrace apply` has changed the plan.",
+    remedy: "Nothing to do after `apply`: the sink takes over with the new plan. Else stop one of the two sinks",
+  },
   "target.standing-by": {
     verdict: "stand-by",
     cause: "Another sink holds the target and answers.",

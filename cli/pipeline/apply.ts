@@ -3,11 +3,14 @@
  * crash in between is mended by running it again. The source comes last, because from then on the application pays for it, and because what
  * its re-installed triggers announce must find the new plan at the target.
  */
+import { randomUUID } from "node:crypto";
 import type { Settings } from "../../core/settings.js";
 import { TailraceError } from "../../core/errors.js";
-import type { Target } from "../../core/contracts/target.js";
+import type { StaleTable, Target } from "../../core/contracts/target.js";
 import type { Invocation } from "../invocation.js";
-import { journalMode } from "./source.js";
+import { rereadId, type TableId } from "../../core/vocabulary/ids.js";
+import { openRequests } from "./requests.js";
+import { capturedTables, installedTables, journalMode } from "./source.js";
 import { installer, type Proposal, propose, specsOf, withLog } from "./proposal.js";
 import { gates } from "./survey.js";
 import { withTarget } from "./target.js";
@@ -62,10 +65,22 @@ async function install(
 ): Promise<Applied> {
   const { survey } = proposal;
   out.note("target: tables and state");
-  await target.prepare(survey.plan, signal);
+  await target.prepare(survey.plan, (stale) => readAgain(settings, stale), signal);
   out.note("log: topics");
   await withLog(settings, "apply", (store) => store.ensure(specsOf(settings, survey), signal));
   out.note("source: capture");
   using open = installer(settings);
   return { proposal, sourceSql: await open.apply(survey.captured, options) };
+}
+
+/** Asked of the source before the target changes: a crash in between costs a re-read, not rows. What is not captured yet is read anyway. */
+async function readAgain(settings: Settings, stale: readonly StaleTable[]): Promise<void> {
+  const captured = installedTables(settings).length === 0 ? [] : capturedTables(settings);
+  const of = (kind: StaleTable["rows"]): readonly TableId[] =>
+    stale.filter(({ table, rows }) => rows === kind && captured.includes(table)).map(({ table }) => table);
+  const [gone, differ] = [of("gone"), of("differ")];
+  if (gone.length + differ.length === 0) return;
+  using requests = openRequests(settings);
+  if (gone.length > 0) await requests.refill(gone, rereadId(randomUUID()));
+  if (differ.length > 0) await requests.reread(differ, rereadId(randomUUID()));
 }

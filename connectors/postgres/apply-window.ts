@@ -14,7 +14,7 @@ import { comparePositions, formatPosition } from "../../core/vocabulary/position
 import { assertCommitted, commit, isAnswer, rollback, undecided } from "./commit.js";
 import type { Connection, PipelineResult, Query } from "./connection.js";
 import { Tally } from "./conservation.js";
-import { queriesAfterRows, queriesBeforeRows, type TargetTables } from "./controls.js";
+import { isPlanned, queriesAfterRows, queriesBeforeRows, type TargetTables } from "./controls.js";
 import { fenceError, isFenced } from "./fence.js";
 import { isRowError } from "./pg-errors.js";
 import { replay } from "./replay.js";
@@ -26,6 +26,7 @@ export interface ApplyContext {
   readonly place: Place;
   readonly epoch: OwnerEpoch;
   readonly tables: TargetTables;
+  readonly former: ReadonlySet<TableId>;
   /** For windows that go in one round trip, and for replays. */
   readonly pipelined: Connection;
   /** For windows that are streamed, and for COPY. */
@@ -53,7 +54,7 @@ async function applyInSets(context: ApplyContext, window: Window, parts: Parts, 
   const streamed = new StreamedWindow(context, window);
   try {
     for await (const part of parts(signal)) {
-      refuseUnplanned(context, part);
+      if (!isPlanned(context, part.table.table)) continue;
       buffer.add(part);
       if (buffer.isFull) await streamed.write(buffer);
     }
@@ -145,14 +146,6 @@ class StreamedWindow {
     }
     for (const query of queriesBeforeRows(place, tables, this.window.controls)) await plain.query(query);
   }
-}
-
-function refuseUnplanned({ tables }: ApplyContext, { table }: WindowPart): void {
-  if (tables.has(table.table)) return;
-  throw new TailraceError("plan.changed", {
-    what: "The log has changes of a table that the applied plan lacks",
-    where: { table: table.table },
-  });
 }
 
 function refuseBackwards(window: Window): AppliedCut {

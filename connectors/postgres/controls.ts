@@ -1,5 +1,6 @@
 /** What a window's controls do at the target, as statements of its transaction: before its rows, or after them. */
 import type { Control } from "../../core/contracts/change.js";
+import { TailraceError } from "../../core/errors.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Query } from "./connection.js";
 import { qualified, quoteName } from "./quote.js";
@@ -8,7 +9,20 @@ import type { TargetTable } from "./target-table.js";
 
 export type TargetTables = ReadonlyMap<TableId, TargetTable>;
 
-/** Throws `plan.changed` when a schema comes that the plan cannot map. */
+interface Planned {
+  readonly tables: TargetTables;
+  /** Tables of an earlier plan: what the log still says of them is nobody's any more. */
+  readonly former: ReadonlySet<TableId>;
+}
+
+/** Throws `plan.changed` for a table that no plan ever had. */
+export function isPlanned({ tables, former }: Planned, table: TableId): boolean {
+  if (tables.has(table)) return true;
+  if (former.has(table)) return false;
+  throw new TailraceError("plan.changed", { what: "The log has changes of a table that the applied plan lacks", where: { table } });
+}
+
+/** Throws `plan.changed` when a schema comes with another key. */
 export const queriesBeforeRows = (place: Place, tables: TargetTables, controls: readonly Control[]): readonly Query[] =>
   controls.flatMap((control): readonly Query[] => {
     switch (control.kind) {

@@ -2,12 +2,13 @@
  * A target table that is there before us is taken only if it can hold exactly what the plan says and nothing on it would act on our writes:
  * everything that differs, and every constraint and trigger in the way, is named.
  */
-import type { TablePlan } from "../../core/contracts/plan.js";
+import type { ColumnPlan, TablePlan } from "../../core/contracts/plan.js";
 import { TailraceError } from "../../core/errors.js";
+import { type Alteration, alterationOf, isPlanned } from "./alter-table.js";
 import type { Connection } from "./connection.js";
 import { qualified } from "./quote.js";
 
-interface FoundTable {
+export interface FoundTable {
   readonly oid: number;
   readonly kind: string;
   readonly persistence: string;
@@ -19,24 +20,28 @@ interface FoundTable {
   readonly key_deferrable: boolean;
   readonly in_the_way: readonly string[];
 }
-interface FoundColumn {
+export interface FoundColumn {
   readonly name: string;
   readonly type: string;
   readonly not_null: boolean;
+  readonly has_default: boolean;
   readonly generated: boolean;
   readonly identity_always: boolean;
 }
 
-/** `ours`: this pipeline has written to it before. Then rows are expected, and constraints are the operator's own decision. */
-export async function examineExisting(connection: Connection, table: TablePlan, ours: boolean): Promise<"missing" | "fits"> {
+/**
+ * `ours`: this pipeline has written to it before. Then rows are expected, constraints are the operator's own decision, and columns are made to fit
+ * the plan. Null: there is no such table.
+ */
+export async function examineExisting(connection: Connection, table: TablePlan, ours: boolean): Promise<Alteration | null> {
   const found = await findTable(connection, table);
-  if (found === null) return "missing";
+  if (found === null) return null;
   const where = { table: table.source, target: qualified(table.target) };
-  const differences = differencesOf(table, found);
+  const differences = [...differencesOf(table, found), ...(ours ? [] : columnDifferences(table, found))];
   if (differences.length > 0) {
     throw new TailraceError("target.table-differs", { what: `The target table does not match the plan: ${differences.join("; ")}`, where });
   }
-  if (ours) return "fits";
+  if (ours) return alterationOf(table, found);
   if (found.in_the_way.length > 0) {
     throw new TailraceError("target.constraints-in-the-way", {
       what: `The target table carries what would act on our writes: ${found.in_the_way.join(", ")}`,
@@ -45,7 +50,7 @@ export async function examineExisting(connection: Connection, table: TablePlan, 
   }
   const [row] = await connection.rows<{ filled: boolean }>(`SELECT EXISTS (SELECT FROM ${qualified(table.target)}) AS filled`);
   if (row?.filled === true) throw new TailraceError("target.table-not-empty", { what: "The target table holds rows", where });
-  return "fits";
+  return { statements: [], retyped: [], stale: false };
 }
 
 function differencesOf(table: TablePlan, found: FoundTable): readonly string[] {
@@ -56,25 +61,37 @@ function differencesOf(table: TablePlan, found: FoundTable): readonly string[] {
     ...(found.persistence === "p" ? [] : ["it is unlogged or temporary"]),
     ...(found.is_partition || found.inherits ? ["it is part of an inheritance tree"] : []),
     ...(found.row_security ? ["row level security is on"] : []),
-    ...table.columns.flatMap((column) => columnDifferences(table, column.target, found)),
-    ...found.columns
-      .filter(({ name }) => !table.columns.some((column) => column.target === name))
-      .map(({ name }) => `the plan has no column '${name}'`),
+    ...table.columns.flatMap((column) => unalterable(table, column, found)),
     ...keyDifferences(table, found),
   ];
 }
 
-function columnDifferences(table: TablePlan, name: string, found: FoundTable): readonly string[] {
-  const planned = table.columns.find((column) => column.target === name);
+/** What no ALTER of ours takes away. */
+function unalterable(table: TablePlan, { target: name, type }: ColumnPlan, found: FoundTable): readonly string[] {
   const there = found.columns.find((column) => column.name === name);
-  if (planned === undefined || there === undefined) return [`column '${name}' is missing`];
+  if (there === undefined) return [];
   return [
-    ...(there.type === planned.type ? [] : [`column '${name}' is ${there.type}, the plan says ${planned.type}`]),
-    // Nullable where the plan says NOT NULL is harmless, and what the remedy of a NULL in a NOT NULL column asks for.
-    ...(there.not_null && planned.nullable && !table.key.includes(name) ? [`column '${name}' is NOT NULL`] : []),
+    ...(there.type !== type && table.key.includes(name) ? [typeDifference(there, type)] : []),
     ...(there.generated ? [`column '${name}' is generated`] : []),
     ...(there.identity_always ? [`column '${name}' is an identity column that is ALWAYS generated`] : []),
   ];
+}
+
+const typeDifference = ({ name, type }: FoundColumn, planned: string): string => `column '${name}' is ${type}, the plan says ${planned}`;
+
+function columnDifferences(table: TablePlan, found: FoundTable): readonly string[] {
+  const planned = table.columns.flatMap((column) => {
+    const name = column.target;
+    const isKey = table.key.includes(name);
+    const there = found.columns.find((candidate) => candidate.name === name);
+    if (there === undefined) return [`column '${name}' is missing`];
+    return [
+      ...(there.type === column.type || isKey ? [] : [typeDifference(there, column.type)]),
+      // Nullable where the plan says NOT NULL is harmless, and what the remedy of a NULL in a NOT NULL column asks for.
+      ...(there.not_null && column.nullable && !isKey ? [`column '${name}' is NOT NULL`] : []),
+    ];
+  });
+  return [...planned, ...found.columns.filter(({ name }) => !isPlanned(table, name)).map(({ name }) => `the plan has no column '${name}'`)];
 }
 
 function keyDifferences(table: TablePlan, found: FoundTable): readonly string[] {
@@ -101,6 +118,7 @@ async function findTable(connection: Connection, table: TablePlan): Promise<Foun
     `SELECT t.oid::int8::text AS oid, t.relkind AS kind, t.relpersistence AS persistence, t.relispartition AS is_partition,
        EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = t.oid OR i.inhparent = t.oid) AS inherits, t.relrowsecurity AS row_security,
        coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
+           'has_default', a.atthasdef OR a.attidentity <> '',
            'generated', a.attgenerated <> '', 'identity_always', a.attidentity = 'a') ORDER BY a.attnum)
          FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]') AS columns,
        (SELECT json_agg(a.attname ORDER BY k.place) FROM pg_constraint AS c, unnest(c.conkey) WITH ORDINALITY AS k (attnum, place), pg_attribute AS a

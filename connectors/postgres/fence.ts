@@ -24,7 +24,7 @@ export async function fenceError({ place, epoch, plain }: FencedContext, after: 
   const where = { ours: epoch, newest: state.epoch, applied: state.applied === null ? null : formatPosition(state.applied.position) };
   if (state.epoch !== epoch || !state.active) {
     return new TailraceError("target.fenced", {
-      what: state.active ? "Another sink has taken over" : "This direction is no longer active",
+      what: state.active ? "Another sink has taken over, or the plan was changed" : "This direction is no longer active",
       where,
     });
   }

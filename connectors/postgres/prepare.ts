@@ -1,49 +1,96 @@
 /**
  * Everything `apply` does at the target, as SQL text: state schema, schemas, tables, stored plan. The same list is shown by `preview` and
  * executed by `prepare`, in one transaction, under a lock that only one `prepare` of a database holds.
+ *
+ * A pipeline may be running: its owner is fenced off first, so that no window of the old plan is committed after the new one, and takes over
+ * again with the new plan. Tables whose rows do not hold what the new plan says are announced before anything becomes durable.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
+import type { StaleTable } from "../../core/contracts/target.js";
 import type { PipelineId } from "../../core/vocabulary/ids.js";
+import type { Alteration } from "./alter-table.js";
 import type { Connection } from "./connection.js";
 import { createTable, refuseFaults } from "./create-table.js";
 import { examineExisting } from "./existing-table.js";
-import { qualified, quoteName } from "./quote.js";
+import { disused, type Replan, unfinished } from "./replan.js";
+import { qualified, quoteName, quoteText } from "./quote.js";
 import { pendingMigrations, stateExists } from "./state-schema.js";
 import { planStatements, readStoredPlan } from "./stored-plan.js";
 
 /** Two prepares must not look at the same time and both decide to create. Any fixed number. */
 const prepareLock = 7_203_544_118;
 
-export async function prepareStatements(connection: Connection, plan: TargetPlan): Promise<readonly string[]> {
+export interface Preparation {
+  readonly statements: readonly string[];
+  readonly stale: readonly StaleTable[];
+}
+
+export async function preparation(connection: Connection, plan: TargetPlan): Promise<Preparation> {
   refuseFaults(plan);
   const migrations = await pendingMigrations(connection);
   const hasState = await stateExists(connection);
   const stored = hasState ? await readStoredPlan(connection, plan.pipeline) : null;
   const ours = hasState ? await tablesOf(connection, plan.pipeline) : new Set<string>();
   const created = new Set<TablePlan>();
+  const altered = new Map<TablePlan, Alteration>();
   for (const table of plan.tables) {
-    const existing = await examineExisting(connection, table, ours.has(qualified(table.target)));
-    if (existing === "missing") created.add(table);
+    const found = await examineExisting(connection, table, ours.has(qualified(table.target)));
+    if (found === null) created.add(table);
+    else altered.set(table, found);
   }
+  const replan: Replan = { before: stored?.tables ?? [], after: plan.tables, created, altered };
   const schemas = await missingSchemas(connection, created);
-  return [
+  const statements = [
     ...migrations,
+    ...disused(replan),
+    ...[...altered.values()].flatMap((alteration) => alteration.statements),
     ...schemas.map((name) => `CREATE SCHEMA ${quoteName(name)}`),
     ...[...created].map(createTable),
     ...planStatements({ plan, stored, created }),
+    ...unfinished(replan, plan.pipeline),
   ];
+  const fenced = stored === null || statements.length === 0 ? statements : [fenceOff(plan.pipeline), ...statements];
+  return { statements: fenced, stale: staleTables(replan) };
 }
 
-export async function prepare(connection: Connection, plan: TargetPlan): Promise<void> {
+export async function prepare(
+  connection: Connection,
+  plan: TargetPlan,
+  announce: (stale: readonly StaleTable[]) => Promise<void>,
+): Promise<void> {
   await connection.query("BEGIN");
   try {
     await connection.query({ text: "SELECT pg_advisory_xact_lock($1)", values: [prepareLock] });
-    for (const statement of await prepareStatements(connection, plan)) await connection.query(statement);
+    const { statements, stale } = await preparation(connection, plan);
+    for (const statement of statements) await connection.query(statement);
+    if (stale.length > 0) await announce(stale);
     await connection.query("COMMIT");
   } catch (thrown) {
     if (connection.lost() === null) await connection.query("ROLLBACK");
     throw thrown;
   }
+}
+
+/** First of all: it waits for a window that is being applied, and no other one gets as far as our tables. */
+const fenceOff = (pipeline: PipelineId): string =>
+  `UPDATE tailrace.pipeline SET owner_epoch = owner_epoch + 1 WHERE pipeline = ${quoteText(pipeline)} AND direction = 'forward'`;
+
+/** Tables that are new to the pipeline are not among them: the source reads those without being asked. */
+const staleTables = ({ before, after, created, altered }: Replan): readonly StaleTable[] =>
+  after.flatMap((table): readonly StaleTable[] => {
+    const old = before.find(({ source }) => source === table.source);
+    if (old === undefined) return [];
+    if (created.has(table)) return [{ table: table.source, rows: "gone" }];
+    return altered.get(table)?.stale === true || !isMappedAlike(old, table) ? [{ table: table.source, rows: "differ" }] : [];
+  });
+
+function isMappedAlike(old: TablePlan, now: TablePlan): boolean {
+  const mapped = ({ target: table, columns }: TablePlan): unknown => [
+    table,
+    columns.flatMap(({ source, target, type, conversion }) => (source === null ? [] : [{ source, target, type, conversion }])),
+  ];
+  return isDeepStrictEqual(mapped(old), mapped(now));
 }
 
 /** Target tables that this pipeline has written to, in an earlier plan perhaps. */

@@ -6,7 +6,6 @@
  */
 import type { Change } from "../../core/contracts/change.js";
 import type { Window, WindowPart } from "../../core/contracts/log.js";
-import { TailraceError } from "../../core/errors.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { keyOf, type TableDescription } from "../../core/vocabulary/table.js";
 import type { Key } from "../../core/vocabulary/value.js";
@@ -14,7 +13,7 @@ import type { ApplyContext, Counts } from "./apply-window.js";
 import { commit, rollback } from "./commit.js";
 import type { Query } from "./connection.js";
 import { Tally } from "./conservation.js";
-import { queriesAfterRows, queriesBeforeRows } from "./controls.js";
+import { isPlanned, queriesAfterRows, queriesBeforeRows } from "./controls.js";
 import { fenceError, isFenced } from "./fence.js";
 import { asTargetError } from "./pg-errors.js";
 import { addCountsQuery, advanceQuery, fenceQuery } from "./state.js";
@@ -74,11 +73,10 @@ async function run({ pipelined }: ApplyContext, steps: readonly Step[]): Promise
   });
 }
 
-function* stepsOf({ tables }: ApplyContext, part: WindowPart, tally: Tally): Generator<Step> {
+function* stepsOf(context: ApplyContext, part: WindowPart, tally: Tally): Generator<Step> {
   const { table: description } = part;
-  const table = tables.get(description.table);
-  if (table === undefined)
-    throw new TailraceError("plan.changed", { what: "A table that the plan lacks", where: { table: description.table } });
+  const table = context.tables.get(description.table);
+  if (!isPlanned(context, description.table) || table === undefined) return;
   if (part.kind === "chunk") {
     const { at, scope, rows } = part.chunk;
     const mapped = rows.map((row) => table.mapRow(description, row, at));

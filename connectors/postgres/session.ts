@@ -11,7 +11,7 @@ import { finishTables } from "./finish.js";
 import { Ownership, type OwnershipOptions } from "./ownership.js";
 import { withTargetErrors } from "./pg-errors.js";
 import { raiseEpoch, readState } from "./state.js";
-import { readStoredTables, type StoredTable } from "./stored-plan.js";
+import { readFormerTables, readStoredTables, type StoredTable } from "./stored-plan.js";
 import { loadTables, type TargetTable } from "./target-table.js";
 
 export class PostgresSession implements TargetSession {
@@ -144,7 +144,8 @@ async function takeOver(
     stored.map(({ plan }) => plan),
   );
   const tables: TargetTables = new Map(loaded.map((table): [TableId, TargetTable] => [table.plan.source, table]));
-  return new PostgresSession(ownership, { place, epoch: state.epoch, tables, pipelined, plain }, state.applied, stored);
+  const former = await readFormerTables(plain, place);
+  return new PostgresSession(ownership, { place, epoch: state.epoch, tables, former, pipelined, plain }, state.applied, stored);
 }
 
 const missing = (pipeline: string): TailraceError =>

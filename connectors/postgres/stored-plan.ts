@@ -1,7 +1,7 @@
 /** The plan as rows of tailrace.pipeline_table, written and read by nobody else. */
 import { isDeepStrictEqual } from "node:util";
 import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
-import { type GroupId, groupId, type PipelineId, type RereadId, rereadId } from "../../core/vocabulary/ids.js";
+import { type GroupId, groupId, type PipelineId, type RereadId, rereadId, type TableId, tableId } from "../../core/vocabulary/ids.js";
 import type { Connection } from "./connection.js";
 import { quoteText } from "./quote.js";
 import { type Place, placeValues } from "./state.js";
@@ -38,6 +38,15 @@ export async function readStoredTables(connection: Connection, place: Place): Pr
     finished: row.finished,
     repair: row.repair === null ? null : rereadId(row.repair),
   }));
+}
+
+/** Tables that an earlier plan had and this one has not. */
+export async function readFormerTables(connection: Connection, place: Place): Promise<ReadonlySet<TableId>> {
+  const rows = await connection.rows<{ source: string }>(
+    "SELECT source FROM tailrace.pipeline_table WHERE pipeline = $1 AND group_id = $2 AND direction = $3 AND NOT planned",
+    placeValues(place),
+  );
+  return new Set(rows.map(({ source }) => tableId(source)));
 }
 
 export interface PlanStatements {

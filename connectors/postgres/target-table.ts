@@ -32,11 +32,11 @@ export class TargetTable {
     this.statements = new TableStatements(plan, number, bases);
   }
 
-  /** Throws `plan.changed` when the plan cannot map what the source is now. */
+  /** The plan is the newest one: `prepare` fences off whoever has loaded an older. Throws `plan.changed` when the key has changed. */
   mappingOf(table: TableDescription): TableMapping {
     const known = this.#mappings.get(table);
     if (known !== undefined) return known;
-    const mapping = compileMapping(this.plan, table);
+    const mapping = compileMapping(this.plan, table, "older");
     this.#mappings.set(table, mapping);
     return mapping;
   }

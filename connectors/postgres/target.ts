@@ -2,14 +2,14 @@
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut } from "../../core/contracts/log.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import type { Conservation, Direction, Target, TargetSession } from "../../core/contracts/target.js";
+import type { Conservation, Direction, StaleTable, Target, TargetSession } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, PipelineId, TableId } from "../../core/vocabulary/ids.js";
 import { Connection } from "./connection.js";
 import type { ConnectionSettings } from "./connection-url.js";
 import { destroyPipeline } from "./destroy.js";
 import { withTargetErrors } from "./pg-errors.js";
-import { prepare, prepareStatements } from "./prepare.js";
+import { preparation, prepare } from "./prepare.js";
 import { PostgresSession } from "./session.js";
 import { readActiveState, readTotals } from "./state.js";
 import { stateExists } from "./state-schema.js";
@@ -27,12 +27,12 @@ export class PostgresTarget implements Target {
 
   async preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]> {
     this.#assertOurs(plan);
-    return this.#ask(signal, (connection) => prepareStatements(connection, plan));
+    return this.#ask(signal, async (connection) => (await preparation(connection, plan)).statements);
   }
 
-  async prepare(plan: TargetPlan, signal: AbortSignal): Promise<void> {
+  async prepare(plan: TargetPlan, announce: (stale: readonly StaleTable[]) => Promise<void>, signal: AbortSignal): Promise<void> {
     this.#assertOurs(plan);
-    await this.#ask(signal, (connection) => prepare(connection, plan));
+    await this.#ask(signal, (connection) => prepare(connection, plan, announce));
   }
 
   async plan(signal: AbortSignal): Promise<TargetPlan | null> {

@@ -66,11 +66,11 @@ class SqliteRequests implements SourceRequests {
   }
 
   async reread(tables: readonly TableId[] | null, reread: RereadId): Promise<void> {
-    this.#write(() => {
-      const insert = this.database.prepare("INSERT INTO _cdc_log (t, op, ts, v0, k0) VALUES (?, 'S', julianday('now'), 'ask', ?)");
-      const numbers = tables === null ? [null] : tables.map((table) => BigInt(this.#captured(table).number));
-      for (const number of numbers) insert.run(number, reread);
-    });
+    this.#write(() => this.#want(tables === null ? [null] : this.#numbers(tables), "ask", reread));
+  }
+
+  async refill(tables: readonly TableId[], reread: RereadId): Promise<void> {
+    this.#write(() => this.#want(this.#numbers(tables), "gap", reread));
   }
 
   [Symbol.dispose](): void {
@@ -79,6 +79,15 @@ class SqliteRequests implements SourceRequests {
 
   #write<T>(work: () => T): T {
     return withSqliteErrors(this.options.path, () => immediately(this.database, work));
+  }
+
+  #want(numbers: readonly (bigint | null)[], why: "ask" | "gap", reread: RereadId): void {
+    const insert = this.database.prepare("INSERT INTO _cdc_log (t, op, ts, v0, k0) VALUES (?, 'S', julianday('now'), ?, ?)");
+    for (const number of numbers) insert.run(number, why, reread);
+  }
+
+  #numbers(tables: readonly TableId[]): readonly bigint[] {
+    return tables.map((table) => BigInt(this.#captured(table).number));
   }
 
   #captured(name: TableId): InstalledTable {

@@ -146,6 +146,8 @@ export interface SourceRequests extends Disposable {
   touch(table: TableId, keys: readonly Key[]): Promise<void>;
   /** Re-read tables (null: all). While it runs no live change is withheld: G3 goes on. */
   reread(tables: readonly TableId[] | null, reread: RereadId): Promise<void>;
+  /** Re-read tables whose rows the target has lost: their live changes wait for the re-read, their constraints are off until it ends. */
+  refill(tables: readonly TableId[], reread: RereadId): Promise<void>;
 }
 
 /** Installs and removes the capture. Each call is one source transaction. */

@@ -19,11 +19,21 @@ export interface Conservation {
   readonly replayed: number;
 }
 
+/** `gone`: the table had to be made again. `differ`: it has a new column, or one that is mapped otherwise. */
+export interface StaleTable {
+  readonly table: TableId;
+  readonly rows: "gone" | "differ";
+}
+
 export interface Target extends AsyncDisposable {
   /** What `prepare` would execute, as SQL text in order; empty when nothing is to be done. Rejects for what it must refuse. */
   preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]>;
-  /** Legal without owning, while nobody applies. Idempotent. Durable on return: state schema, tables, plan. */
-  prepare(plan: TargetPlan, signal: AbortSignal): Promise<void>;
+  /**
+   * Legal without owning, at any time: an owner is fenced off when there is something to do, and takes over with the new plan. Idempotent. Durable on
+   * return: state schema, tables, plan. `announce` hears, before anything is durable, of tables the pipeline had before and whose rows do not hold
+   * what the plan says now: the source is to read them again. If it rejects, nothing was changed.
+   */
+  prepare(plan: TargetPlan, announce: (stale: readonly StaleTable[]) => Promise<void>, signal: AbortSignal): Promise<void>;
   /** The plan that `prepare` stored, or null. */
   plan(signal: AbortSignal): Promise<TargetPlan | null>;
   /** Legal at any time, by anybody. */

@@ -26,10 +26,16 @@ interface SourceColumn {
   readonly onNull: null | Refused;
 }
 
-/** Throws `plan.changed` when plan and description do not fit together. */
-export function compileMapping(plan: TablePlan, table: TableDescription): TableMapping {
-  refuseUnmapped(plan, table);
-  const columns = plan.columns.flatMap((column, target) => (column.source === null ? [] : [compileColumn(plan, table, column, target)]));
+/**
+ * Throws `plan.changed` when plan and description do not fit together. `older`: the description is known to be no newer than the plan, so a column
+ * that only one of them has was added or dropped in between. Its values are NULL or left out, and the re-read that follows a new plan sets them right.
+ */
+export function compileMapping(plan: TablePlan, table: TableDescription, fit: "exact" | "older" = "exact"): TableMapping {
+  if (fit === "exact") refuseUnmapped(plan, table);
+  const there = new Set(table.columns.map(({ name }) => name));
+  const columns = plan.columns.flatMap((column, target) =>
+    column.source === null || (fit === "older" && !there.has(column.source)) ? [] : [compileColumn(plan, table, column, target)],
+  );
   const template = plan.columns.map((column) => (column.source === null ? column.constant : null));
   const keyColumns = keyInOrder(plan, table, columns);
   return {

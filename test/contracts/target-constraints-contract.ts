@@ -10,6 +10,7 @@ import {
   childTable,
   contractPlan,
   never,
+  nothingStale,
   Owner,
   parentPlan,
   parentRow,
@@ -32,7 +33,7 @@ export function targetConstraintsContract(name: string, makeContext: () => Promi
       await context[Symbol.asyncDispose]();
     });
     const prepared = async (): Promise<Owner> => {
-      await target.prepare(contractPlan, never);
+      await target.prepare(contractPlan, nothingStale, never);
       return Owner.of(target);
     };
 
@@ -154,7 +155,7 @@ export function targetConstraintsContract(name: string, makeContext: () => Promi
       expect((await target.destroy({ tables: true }, never)).length).toBeGreaterThan(3);
       expect(await target.destroy({ tables: true }, never)).toEqual([]);
       expect(await target.plan(never)).toBeNull();
-      await target.prepare(contractPlan, never);
+      await target.prepare(contractPlan, nothingStale, never);
     });
   });
 }

@@ -15,6 +15,7 @@ import {
   childTable,
   contractPlan,
   never,
+  nothingStale,
   nothing,
   Owner,
   pairPlan,
@@ -43,7 +44,7 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       await context[Symbol.asyncDispose]();
     });
     const prepared = async (): Promise<Owner> => {
-      await target.prepare(contractPlan, never);
+      await target.prepare(contractPlan, nothingStale, never);
       return Owner.of(target);
     };
 
@@ -56,17 +57,17 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
         code: "plan.missing",
       });
       expect((await target.preview(contractPlan, never)).join("\n")).toContain("CREATE TABLE");
-      await target.prepare(contractPlan, never);
+      await target.prepare(contractPlan, nothingStale, never);
       expect(await target.plan(never)).toEqual(contractPlan);
       expect(await target.applied(theGroup, never)).toBeNull();
       expect(await target.preview(contractPlan, never)).toEqual([]);
-      await target.prepare(contractPlan, never);
+      await target.prepare(contractPlan, nothingStale, never);
     });
 
     it("takes tables into the plan later, and keeps the ones that left it", async () => {
-      await target.prepare(planOf(parentPlan), never);
-      await target.prepare(contractPlan, never);
-      await target.prepare(planOf(parentPlan), never);
+      await target.prepare(planOf(parentPlan), nothingStale, never);
+      await target.prepare(contractPlan, nothingStale, never);
+      await target.prepare(planOf(parentPlan), nothingStale, never);
       expect(await target.plan(never)).toEqual(planOf(parentPlan));
       expect(await context.rows(childPlan)).toEqual([]);
     });
@@ -155,12 +156,12 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       } as const;
       const plan = (constant: string): TargetPlan => planOf({ ...parentPlan, columns: [...parentPlan.columns, { ...origin, constant }] });
       const [firstPlan] = plan("first").tables;
-      await target.prepare(plan("first"), never);
+      await target.prepare(plan("first"), nothingStale, never);
       {
         await using owner = await Owner.of(target);
         await owner.apply(changesOf(parentTable, created(1, [n(1)], parentRow(1)), created(2, [n(2)], parentRow(2))));
       }
-      await target.prepare(plan("second"), never);
+      await target.prepare(plan("second"), nothingStale, never);
       await using owner = await Owner.of(target);
       await owner.apply(
         changesOf(parentTable, updated(3, [n(1)], parentRow(1, "new")), deleted(4, [n(2)]), created(5, [n(2)], parentRow(2, "again"))),

@@ -7,7 +7,17 @@ import type { Target } from "../../../core/contracts/target.js";
 import { markerId, tableId, theGroup } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import type { Row } from "../../../core/vocabulary/value.js";
-import { contractPipeline, never, Owner, parentPlan, parentRow, parentTable, planOf, planTable } from "../../contracts/target-fixtures.js";
+import {
+  contractPipeline,
+  never,
+  nothingStale,
+  Owner,
+  parentPlan,
+  parentRow,
+  parentTable,
+  planOf,
+  planTable,
+} from "../../contracts/target-fixtures.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
 import { changesOf, chunkOf, created, deleted, describeTable, rekeyed, updated, windowOf } from "../../support/synthetic-window.js";
 import { readRows } from "./context.js";
@@ -23,7 +33,7 @@ describe("apply", () => {
     await database[Symbol.asyncDispose]();
   });
   const prepared = async (...tables: readonly TablePlan[]): Promise<Owner> => {
-    await target.prepare(planOf(...tables), never);
+    await target.prepare(planOf(...tables), nothingStale, never);
     return Owner.of(target);
   };
 
@@ -49,7 +59,7 @@ describe("apply", () => {
   });
 
   it("deletes first where an immediate UNIQUE was there when it took over, and needs no replay", async () => {
-    await target.prepare(planOf(parentPlan), never);
+    await target.prepare(planOf(parentPlan), nothingStale, never);
     await database.query("CREATE UNIQUE INDEX immediate ON parent (name)");
     await using owner = await Owner.of(target);
     await owner.apply(changesOf(parentTable, created(1, [1n], parentRow(1, "x"))));
@@ -138,7 +148,7 @@ describe("apply", () => {
   });
 
   it("waits for a lock of somebody's no longer than it must, and says so as a passing fault", async () => {
-    await target.prepare(planOf(parentPlan), never);
+    await target.prepare(planOf(parentPlan), nothingStale, never);
     await using owner = await Owner.of(await connectTarget({ url: database.url, pipeline: contractPipeline, lockTimeoutMs: 100 }, never));
     await database.query("BEGIN; LOCK TABLE parent IN ACCESS EXCLUSIVE MODE");
     const blocked = owner.apply(changesOf(parentTable, created(1, [1n], parentRow(1))));
@@ -166,8 +176,8 @@ describe("apply", () => {
     await owner.session.apply(owner.window({ parts: [], controls }), never);
     expect(await database.query("SELECT marker FROM tailrace.pipeline")).toEqual([{ marker: "m1" }]);
     expect(await database.query("SELECT dropped_at IS NOT NULL AS dropped FROM tailrace.pipeline_table")).toEqual([{ dropped: true }]);
-    const wider = describeTable("parent", { id: "integer", name: "text", more: "text" }, ["id"]);
-    const schema = owner.window({ parts: [], controls: [{ kind: "schema", table: wider, at: position(0, 2) }] });
+    const otherKey = describeTable("parent", { id: "integer", name: "text" }, ["name"]);
+    const schema = owner.window({ parts: [], controls: [{ kind: "schema", table: otherKey, at: position(0, 2) }] });
     await expect(owner.session.apply(schema, never)).rejects.toMatchObject({ code: "plan.changed" });
   });
 

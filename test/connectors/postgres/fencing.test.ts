@@ -17,6 +17,7 @@ import {
   contractPipeline,
   contractPlan,
   never,
+  nothingStale,
   Owner,
   parentPlan,
   parentRow,
@@ -52,7 +53,7 @@ describe("fencing", () => {
   beforeEach(async () => {
     database = await freshDatabase();
     target = await connectTarget({ url: database.url, pipeline: contractPipeline }, never);
-    await target.prepare(contractPlan, never);
+    await target.prepare(contractPlan, nothingStale, never);
   });
   afterEach(async () => {
     await database[Symbol.asyncDispose]();
@@ -127,6 +128,7 @@ describe("fencing", () => {
         place: { pipeline: contractPipeline, group: theGroup, direction: "forward" },
         epoch: 0 as OwnerEpoch,
         tables: new Map(tables.map((table) => [table.plan.source, table])),
+        former: new Set(),
         pipelined,
         plain,
         [Symbol.asyncDispose]: async () => {
@@ -202,7 +204,7 @@ describe("sessions that end", () => {
   beforeEach(async () => {
     database = await freshDatabase();
     const target = await connectTarget({ url: database.url, pipeline: contractPipeline }, never);
-    await target.prepare(contractPlan, never);
+    await target.prepare(contractPlan, nothingStale, never);
     await using owner = await Owner.of(target);
     await owner.apply(
       changesOf(parentTable, created(1, [1n], parentRow(1)), created(2, [2n], parentRow(2))),

@@ -9,6 +9,7 @@ import {
   contractPipeline,
   contractPlan,
   never,
+  nothingStale,
   Owner,
   pairPlan,
   parentPlan,
@@ -30,7 +31,7 @@ describe("prepare", () => {
   afterEach(async () => {
     await database[Symbol.asyncDispose]();
   });
-  const prepare = (...tables: readonly TablePlan[]): Promise<void> => target.prepare(planOf(...tables), never);
+  const prepare = (...tables: readonly TablePlan[]): Promise<void> => target.prepare(planOf(...tables), nothingStale, never);
 
   it("shows exactly what it would execute: running the preview by hand leaves nothing to prepare", async () => {
     for (const statement of await target.preview(contractPlan, never)) await database.query(statement);
@@ -49,7 +50,7 @@ describe("prepare", () => {
   });
 
   it("makes text keys compare by bytes, leaves room on pages, and adds no index and no foreign key yet", async () => {
-    await target.prepare(contractPlan, never);
+    await target.prepare(contractPlan, nothingStale, never);
     const [pair] = await database.query(
       `SELECT array_to_string(reloptions, ',') AS options,
         (SELECT collcollate FROM pg_attribute AS a JOIN pg_collation AS l ON l.oid = a.attcollation WHERE a.attrelid = c.oid AND a.attname = 'a') AS collation,
@@ -144,14 +145,14 @@ describe("prepare", () => {
 
   it("leaves nothing when one of several tables is refused", async () => {
     await database.query("CREATE TABLE child (id text)");
-    await expect(target.prepare(contractPlan, never)).rejects.toMatchObject({ code: "target.table-differs" });
+    await expect(target.prepare(contractPlan, nothingStale, never)).rejects.toMatchObject({ code: "target.table-differs" });
     expect(await database.query("SELECT to_regclass('parent') AS parent, to_regnamespace('tailrace') AS state")).toEqual([
       { parent: null, state: null },
     ]);
   });
 
   it("two prepares at the same time make everything once", async () => {
-    await Promise.all([target.prepare(contractPlan, never), target.prepare(contractPlan, never)]);
+    await Promise.all([target.prepare(contractPlan, nothingStale, never), target.prepare(contractPlan, nothingStale, never)]);
     expect(await target.plan(never)).toEqual(contractPlan);
   });
 
@@ -168,7 +169,7 @@ describe("prepare", () => {
     url.username = role;
     url.password = "poor";
     const poor = await connectTarget({ url: url.href, pipeline: contractPipeline }, never);
-    await expect(poor.prepare(contractPlan, never)).rejects.toMatchObject({ code: "target.privileges" });
+    await expect(poor.prepare(contractPlan, nothingStale, never)).rejects.toMatchObject({ code: "target.privileges" });
     url.password = "wrong";
     const refused = connectTarget({ url: url.href, pipeline: contractPipeline }, never);
     await expect(refused).rejects.toMatchObject({ code: "target.credentials" });
@@ -176,7 +177,7 @@ describe("prepare", () => {
   });
 
   it("builds the planned objects as the plan names them, deferrable", async () => {
-    await target.prepare(contractPlan, never);
+    await target.prepare(contractPlan, nothingStale, never);
     await using owner = await Owner.of(target);
     await owner.session.finish(never);
     const found = await database.query(
@@ -194,7 +195,7 @@ describe("prepare", () => {
   });
 
   it("validates a foreign key that a crash left unvalidated, and gives up by name what the rows refuse", async () => {
-    await target.prepare(contractPlan, never);
+    await target.prepare(contractPlan, nothingStale, never);
     await using owner = await Owner.of(target);
     await database.query(
       `INSERT INTO child VALUES (1, NULL, 'same'), (2, NULL, 'same');
@@ -215,9 +216,9 @@ describe("prepare", () => {
   });
 
   it("destroys only its own: tables stay without the wish, other pipelines keep their state", async () => {
-    await target.prepare(contractPlan, never);
+    await target.prepare(contractPlan, nothingStale, never);
     const other = await connectTarget({ url: database.url, pipeline: "other" as typeof contractPipeline }, never);
-    await other.prepare({ version: 1, pipeline: "other" as typeof contractPipeline, prefix: "other", tables: [] }, never);
+    await other.prepare({ version: 1, pipeline: "other" as typeof contractPipeline, prefix: "other", tables: [] }, nothingStale, never);
     await target.destroy({ tables: false }, never);
     expect(await target.plan(never)).toBeNull();
     expect(await other.plan(never)).not.toBeNull();

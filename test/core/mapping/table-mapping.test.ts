@@ -98,6 +98,23 @@ describe("a mapping", () => {
   });
 });
 
+describe("an older description", () => {
+  test("is mapped as far as it goes, whatever column was added or dropped since", () => {
+    const older = { ...table, columns: [...table.columns.slice(0, 4), describeColumn("dropped since")] };
+    const mapping = compileMapping(plan, older, "older");
+    const mapped = mapping.map([...older.columns.slice(0, 4).map(() => 1n), "x"]);
+    const exact = compileMapping(plan, table).map(table.columns.map(() => 1n));
+    expect([mapped.kind, exact.kind]).toEqual(["row", "row"]);
+    if (mapped.kind !== "row" || exact.kind !== "row") return;
+    expect(mapped.row.map((value, i) => value === exact.row[i] || value === null)).not.toContain(false);
+    expect(mapped.row).toHaveLength(exact.row.length);
+  });
+
+  test("with another key is refused all the same", () => {
+    expect(() => compileMapping(plan, { ...table, key: [0] }, "older")).toThrow(expect.objectContaining({ code: "plan.changed" }));
+  });
+});
+
 describe("a key", () => {
   test("never maps two keys of different storage classes to one", () => {
     expect(mapOne("text", "1", { key: ["text"] })).toBe("1");
