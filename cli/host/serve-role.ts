@@ -14,7 +14,7 @@ import { exits } from "../exit-codes.js";
 import { prometheusMetrics } from "../http/prometheus-metrics.js";
 import { type HttpServer, type Readiness, serveHttp } from "../http/server.js";
 import { httpAddress } from "../pipeline/places.js";
-import { capturedTables } from "../pipeline/source.js";
+import { installedTables, refuseUninstalled } from "../pipeline/source.js";
 import { holdTargetPlace } from "../pipeline/target.js";
 import type { ChildReport, Role } from "../supervisor/messages.js";
 
@@ -59,7 +59,10 @@ export async function serveRole({ settings, role, level }: ServeOptions, signal:
 type ServiceHost = Parameters<typeof openSourceService>[2];
 
 async function openRole(role: Role, settings: Settings, host: ServiceHost, signal: AbortSignal): Promise<OpenService> {
-  if (role === "source") return await openSourceService(settings, capturedTables(settings), host);
+  if (role === "source") {
+    refuseUninstalled(settings);
+    return await openSourceService(settings, () => installedTables(settings), host);
+  }
   const place = await holdTargetPlace(settings);
   try {
     signal.throwIfAborted();

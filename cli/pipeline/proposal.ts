@@ -12,7 +12,7 @@ import { comparePlans, type PlanDifference } from "../../core/plan/diff-plan.js"
 import type { Settings } from "../../core/settings.js";
 import { topicSpecs } from "../../core/topics.js";
 import { theGroup, type TableId } from "../../core/vocabulary/ids.js";
-import { openInspector } from "./source.js";
+import { installedTables, openInspector } from "./source.js";
 import { type Survey, surveySource } from "./survey.js";
 
 export interface Proposal {
@@ -41,11 +41,9 @@ export async function propose(settings: Settings, target: Target, options: Propo
   return { survey, differences, sourceSql: installerSql(settings, survey), targetSql, topics };
 }
 
-export const specsOf = ({ prefix }: Settings, survey: Survey): readonly TopicSpec[] =>
-  topicSpecs(
-    prefix,
-    survey.plan.tables.map(({ source }) => source),
-  );
+/** A topic stays for as long as the capture log may hold changes of its table. */
+export const specsOf = (settings: Settings, survey: Survey): readonly TopicSpec[] =>
+  topicSpecs(settings.prefix, [...new Set([...survey.plan.tables.map(({ source }) => source), ...installedTables(settings)])]);
 
 export function surveyOf(settings: Settings, options: ProposalOptions & { readonly applied: Awaited<ReturnType<Target["plan"]>> }): Survey {
   using inspector = openInspector(settings);

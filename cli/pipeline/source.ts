@@ -12,6 +12,11 @@ import type { Position } from "../../core/vocabulary/position.js";
 
 export const openInspector = ({ source }: Settings): SourceInspector => openSqliteInspector(source.path, { group: theGroup });
 
+/** Throws `source.not-applied` when nothing is installed, `source.other-pipeline` when somebody else's is. */
+export function refuseUninstalled(settings: Settings): void {
+  capturedTables(settings);
+}
+
 /** Names of the tables that the installed capture writes about. `source.not-applied` when nothing is installed. */
 export function capturedTables(settings: Settings): readonly TableId[] {
   const { path } = settings.source;
@@ -29,11 +34,12 @@ export function capturedTables(settings: Settings): readonly TableId[] {
   }
 }
 
-/** Every table that was ever captured, whatever became of it; empty when nothing is installed. */
+/** Tables whose changes the log may hold: those that are captured, and those that were. Empty when nothing is installed. */
 export function installedTables({ source }: Settings): readonly TableId[] {
   const database = openDatabase(source.path, { readonly: true });
   try {
-    return isInstalled(database) ? readInstalled(database).map(({ description }) => description.table) : [];
+    const installed = isInstalled(database) ? readInstalled(database) : [];
+    return installed.filter(({ state }) => state !== "left-out").map(({ description }) => description.table);
   } finally {
     database.close();
   }

@@ -2,7 +2,6 @@
 import { openLog } from "../../connectors/open-log.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import type { Clock } from "../../core/clock.js";
-import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Target } from "../../core/contracts/target.js";
 import { LogAppliedPublisher } from "../../core/log/applied-board.js";
 import { CutLogReader } from "../../core/log/reader.js";
@@ -11,7 +10,7 @@ import type { Metrics } from "../../core/metrics.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { countedTopics } from "../../core/topics.js";
-import { theGroup } from "../../core/vocabulary/ids.js";
+import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
 import { SinkService } from "./sink-service.js";
@@ -30,12 +29,8 @@ export async function openSinkService(settings: Settings, url: Secret, host: Ser
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
   const decoder = createDecoder({ registry });
   const publisher = new LogAppliedPublisher(store, clock, prefix);
-  const openReader = (plan: TargetPlan): CutLogReader => {
-    const topics = countedTopics(
-      prefix,
-      plan.tables.map((table) => table.source),
-    );
-    return new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics });
+  const openReader = (tables: readonly TableId[]): CutLogReader => {
+    return new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics: countedTopics(prefix, tables) });
   };
   const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline }, signal);
   return new SinkService({ pipeline, group: theGroup, clock, log, metrics, store, publisher, openTarget, openReader });

@@ -9,7 +9,6 @@ import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
-import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { applier } from "./applier.js";
@@ -23,7 +22,8 @@ export interface SinkServiceOptions {
   readonly store: LogStore;
   readonly publisher: AppliedPublisher;
   readonly openTarget: (signal: AbortSignal) => Promise<Target>;
-  readonly openReader: (plan: TargetPlan) => LogReader;
+  /** `tables`: all that the log may hold changes of. */
+  readonly openReader: (tables: readonly TableId[]) => LogReader;
 }
 
 const takeoverMs = 3_000;
@@ -110,7 +110,9 @@ export class SinkService implements Service, AsyncDisposable {
       });
     this.#paused = await target.paused(group, signal);
     await using session = await target.own({ group, direction: "forward", takeoverMs }, signal);
-    await using reader = openReader(plan);
+    // Tables that an earlier plan had are among them: a cut from then counts their records.
+    const known = await target.totals(group, signal);
+    await using reader = openReader([...known.keys()]);
     this.#reader = reader;
     this.#applied = session.applied;
     this.#running(alive);

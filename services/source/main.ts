@@ -21,8 +21,11 @@ export interface ServiceHost {
   readonly clock: Clock;
 }
 
-/** `tables`: what is captured (the installed capture objects say). Opens the log's client; the source file is opened by `run`. */
-export async function openSourceService(settings: Settings, tables: readonly TableId[], host: ServiceHost): Promise<SourceService> {
+/**
+ * `tables`: those that are or were captured (the installed capture objects say); asked again for each session, since `apply` may add some. Opens the
+ * log's client; the source file is opened by `run`.
+ */
+export async function openSourceService(settings: Settings, tables: () => readonly TableId[], host: ServiceHost): Promise<SourceService> {
   const { prefix, pipeline } = settings;
   const { clock, log, metrics } = host;
   const store = await openLog(settings.log, `${prefix}-source`, clock);
@@ -35,7 +38,9 @@ export async function openSourceService(settings: Settings, tables: readonly Tab
     prefix,
     pipeline,
     writer: writerId(randomUUID()),
-    topics: countedTopics(prefix, tables),
+    get topics() {
+      return countedTopics(prefix, tables());
+    },
     applied: (signal) => follower.latest(signal),
     newLogId: randomUUID,
   });
