@@ -26,6 +26,33 @@ const removals: readonly Removal[] = [
   { without: "the pick of a whole cut", rules: { protocol: { pickWhole: false } }, seed: 1 },
   { without: "skipping what is applied", rules: { protocol: { skipApplied: false } }, seed: 1 },
   { without: "expected base offsets", rules: { protocol: { baseOffsets: false } }, seed: 8 },
+  {
+    without: "epochs above all that was ever seen",
+    rules: { protocol: { epochAboveAll: false } },
+    seed: 80,
+    weights: { lose: 12, "kill writer": 25 },
+  },
+  {
+    without: "reading `.cuts` again when the applied cut is gone",
+    rules: { protocol: { rescan: false } },
+    seed: 67,
+    weights: { lose: 25 },
+  },
+  // Not here: that a counting claim fences older epochs. A reader that obeys a start looks at no other epoch, which hides it: one schedule in
+  // tens of thousands needs it.
+  {
+    without: "a start right behind its claim",
+    rules: { protocol: { startBehindClaim: false } },
+    seed: 47,
+    weights: { "kill writer": 80, land: 80 },
+  },
+  // Hidden by the rule before it when it is off alone.
+  {
+    without: "claims that must rise, and a start right behind its claim",
+    rules: { protocol: { claimsRise: false, startBehindClaim: false } },
+    seed: 139,
+    weights: { "kill writer": 80, land: 80 },
+  },
   // Of reading the source: broken from below core/capture.
   { without: "batches that end at the newest row", rules: { source: { endsAtNewest: false } }, seed: 1 },
   { without: "hints", rules: { source: { hintsHeeded: false } }, seed: 1 },
@@ -33,8 +60,22 @@ const removals: readonly Removal[] = [
   { without: "chunks read in the transaction that read S", rules: { source: { chunkInOneTransaction: false } }, seed: 1 },
   { without: "comparing the past", rules: { source: { pastCompared: false } }, seed: 4 },
   { without: "stopping at missing triggers", rules: { source: { gapStops: false } }, seed: 1 },
+  {
+    without: "comparing the cuts above the start",
+    rules: { source: { laterCompared: false } },
+    seed: 122,
+    weights: { restore: 20, backup: 20, "kill writer": 25, land: 50 },
+  },
+  { without: "the row at the applied position", rules: { source: { anchorKept: false } }, seed: 89, weights: { prune: 80 } },
+  {
+    without: "comparing the past before pruning",
+    rules: { source: { pruneCompares: false } },
+    seed: 58,
+    weights: { prune: 80, restore: 20, backup: 20 },
+  },
   // Of the target.
   { without: "rows and applied cut in one transaction", rules: { target: { atomic: false } }, seed: 16 },
+  { without: "the fence of a sink", rules: { target: { fenced: false } }, seed: 34, weights: { own: 60, apply: 120 } },
   { without: "folding by position", rules: { target: { foldByPosition: false } }, seed: 5 },
   { without: "chunks that replace their scope", rules: { target: { scopeReplaced: false } }, seed: 1 },
   { without: "the replay in source order", rules: { target: { replayed: false } }, seed: 1 },

@@ -12,7 +12,7 @@ export type Fate =
   | { readonly kind: "stored" }
   /** Everything stored, the answer lost. */
   | { readonly kind: "unanswered" }
-  /** Rows are taken for a repetition of what is there: acknowledged with the offset of the others, and not stored. (Seen on real brokers.) */
+  /** Rows are taken for a repetition of this producer's last ones: acknowledged with their offset, and not stored. (Seen on real brokers.) */
   | { readonly kind: "repetition" }
   /** Each partition by the bits of `which`: stored, late or lost. */
   | { readonly kind: "partial"; readonly which: number };
@@ -54,6 +54,7 @@ export class ModelStore implements LogStore {
 
   async appender(): Promise<LogAppender> {
     let dead = false;
+    const last: LastBases = new Map();
     return {
       append: async (records) => {
         if (dead) throw new TailraceError("internal", { what: "append on a dead appender" });
@@ -61,7 +62,7 @@ export class ModelStore implements LogStore {
         const fate = await this.park("append");
         const writes = this.inFlight;
         this.inFlight = [];
-        const answer = carryOut(this.log, writes, fate);
+        const answer = carryOut(this.log, writes, fate, last);
         dead = answer === null;
         if (answer === null) throw new TailraceError("log.append-failed", { what: "the append did not come back" });
         return answer;
@@ -95,19 +96,26 @@ export class ModelStore implements LogStore {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
+/** Where this producer's last records of each partition are. */
+type LastBases = Map<string, number>;
+
 /** null: no answer comes. */
-export function carryOut(log: MemoryLog, writes: readonly PartitionWrite[], fate: Fate) {
+export function carryOut(log: MemoryLog, writes: readonly PartitionWrite[], fate: Fate, last: LastBases = new Map()) {
   const answer: { topic: Topic; partition: number; base: Offset }[] = [];
   writes.forEach((write, i) => {
-    const before = (log.boundsOf(write.topic)[write.partition]?.end ?? 0) - write.records.length;
-    if (fate.kind === "repetition" && before >= 0 && !write.topic.endsWith(".cuts")) {
+    const name = laneName(write.topic, write.partition);
+    const before = last.get(name);
+    if (fate.kind === "repetition" && before !== undefined && !write.topic.endsWith(".cuts")) {
       answer.push({ topic: write.topic, partition: write.partition, base: offset(before) });
       return;
     }
     const bits = fate.kind === "partial" ? (fate.which >> (2 * (i % 12))) & 3 : 0;
     // Half of the partitions are stored, of the others as many come late as never.
-    if (bits < 2) answer.push({ topic: write.topic, partition: write.partition, base: log.write(write) });
-    else if (bits === 2 && !isLogRecord(write)) log.keepForLater(write);
+    if (bits < 2) {
+      const base = log.write(write);
+      last.set(name, base);
+      answer.push({ topic: write.topic, partition: write.partition, base });
+    } else if (bits === 2 && !isLogRecord(write)) log.keepForLater(write);
   });
   return fate.kind === "stored" || fate.kind === "repetition" ? answer : null;
 }
@@ -133,9 +141,9 @@ class ModelTail implements LogTail {
     for (const [topic, offsets] of from) offsets.forEach((at, partition) => this.#places.push({ topic, partition, at, paused: false }));
   }
 
-  async next(): Promise<readonly StoredRecord[] | null> {
+  async next(waitMs: number): Promise<readonly StoredRecord[] | null> {
     const page = this.#page();
-    if (page !== null) return page;
+    if (page !== null || waitMs === 0) return page;
     await this.park("tail");
     return this.#page();
   }
