@@ -62,11 +62,10 @@ export interface Ground {
   readonly pipeline: TestPipeline;
   readonly broker: KafkaBroker | null;
   /** Starts the application again after it was killed. */
-  readonly restartApplication: (life: number) => Promise<void>;
+  readonly restartApplication: () => Promise<void>;
 }
 
 export async function carryOut(plan: readonly Fault[], ground: Ground): Promise<void> {
-  let life = 1;
   for (const fault of plan) {
     await alive(ground.pipeline, fault.afterMs);
     switch (fault.kind) {
@@ -80,8 +79,7 @@ export async function carryOut(plan: readonly Fault[], ground: Ground): Promise<
         break;
       case "kill application":
         await ground.pipeline.application.kill();
-        life += 1;
-        await ground.restartApplication(life);
+        await ground.restartApplication();
         break;
       case "freeze":
         await freeze(fault, ground.pipeline);
