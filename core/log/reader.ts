@@ -18,6 +18,7 @@ import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
 import { isHeld, readLogId, recordAt } from "./cuts-held.js";
 import { Lane } from "./lane.js";
+import { direct, type FlowLimits, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
 import { allRules, type ProtocolRules } from "./rules.js";
 import { BufferedWindow, StreamedWindow, waitsFor, type WindowSource } from "./windows.js";
@@ -33,11 +34,8 @@ export interface LogReaderOptions {
   readonly limits?: Partial<ReaderLimits>;
   readonly rules?: ProtocolRules;
 }
-export interface ReaderLimits {
-  /** Above this a partition that is not needed is paused. */
-  readonly laneBytes: number;
-  /** Above this every partition that is not needed is paused, and an incomplete window is streamed. */
-  readonly totalBytes: number;
+/** Above `totalBytes` an incomplete window is streamed. */
+export interface ReaderLimits extends FlowLimits {
   readonly mergeRecords: number;
   /** An undecided cut stops the reader after this. */
   readonly watchdogMs: number;
@@ -62,7 +60,7 @@ export class CutLogReader implements LogReader, WindowSource {
   readonly #limits: ReaderLimits;
   readonly #rules: ProtocolRules;
   readonly #cuts: Topic;
-  readonly #lanes = new Map<Topic, readonly Lane[]>();
+  readonly #lanes = new Lanes();
   #queue: CutQueue | null = null;
   #tail: LogTail | null = null;
   #logId: LogId | null = null;
@@ -74,6 +72,8 @@ export class CutLogReader implements LogReader, WindowSource {
   #idle = false;
   /** The last read brought nothing: what is missing is not on its way (a writer stores a cut behind its rows). */
   #stalled = false;
+  /** Of a record that cannot be read. Windows that were here before it are handed over, then it is thrown. */
+  #unreadable: unknown = null;
   #verifiedMs = 0;
 
   constructor(options: LogReaderOptions) {
@@ -110,7 +110,8 @@ export class CutLogReader implements LogReader, WindowSource {
     const queue = this.#required();
     for (let window: BufferedWindow; ; ) {
       signal.throwIfAborted();
-      const decision = queue.decide(this.#lanes);
+      await this.#takeWhatIsThere(signal);
+      const decision = queue.decide(this.#lanes.byTopic);
       switch (decision.kind) {
         case "obey":
           await this.#obey(decision.start, signal);
@@ -121,7 +122,7 @@ export class CutLogReader implements LogReader, WindowSource {
           yield* this.#hand(window, this.#readAhead(window, signal));
           break;
         case "incomplete":
-          if (!decision.exhausted && this.#heldBytes() > this.#limits.totalBytes) {
+          if (!decision.exhausted && this.#lanes.heldBytes() > this.#limits.totalBytes) {
             this.#decided();
             yield* this.#hand(new StreamedWindow(this, decision.cut), null);
           } else {
@@ -151,8 +152,8 @@ export class CutLogReader implements LogReader, WindowSource {
 
   #readAhead({ bytes }: BufferedWindow, signal: AbortSignal): ReadAhead | null {
     if (bytes < this.#limits.aheadBytes) return null;
-    const hasRoom = (): boolean => this.#heldBytes() < this.#limits.totalBytes && this.#required().size < cutsHeld;
-    return new ReadAhead((stop) => this.#pump(null, signal, stop), hasRoom, signal);
+    const step = (stop: AbortSignal): Promise<void> => this.#pump(null, signal, stop);
+    return new ReadAhead(step, () => this.#hasRoom(), signal);
   }
 
   // ── what windows need (WindowSource) ──
@@ -165,7 +166,7 @@ export class CutLogReader implements LogReader, WindowSource {
     return this.#logId;
   }
   get lanes(): ReadonlyMap<Topic, readonly Lane[]> {
-    return this.#lanes;
+    return this.#lanes.byTopic;
   }
   get snapshotTopic(): Topic {
     return snapshotTopic(this.#options.prefix);
@@ -182,24 +183,43 @@ export class CutLogReader implements LogReader, WindowSource {
 
   /** Goes back to the beginning of the window in every partition. */
   async rewind(): Promise<void> {
-    for (const lane of this.#allLanes()) await this.#seek(lane, lane.rewind());
+    for (const lane of this.#lanes.all()) await this.#seek(lane, lane.rewind());
   }
 
   async more(cut: PendingCut, needs: (lane: Lane) => boolean, signal: AbortSignal): Promise<void> {
-    this.#wait(cut, this.#stalled || isExhausted(cut, this.base, this.#lanes));
+    this.#wait(cut, this.#stalled || isExhausted(cut, this.base, this.#lanes.byTopic));
     await this.#pump(needs, signal);
   }
 
   /** `stop` ends the waiting; what has come is taken in all the same. */
   async #pump(needs: ((lane: Lane) => boolean) | null, signal: AbortSignal, stop: AbortSignal = signal): Promise<void> {
+    if (this.#unreadable !== null) throw this.#unreadable;
     this.#flow(needs);
     const waitMs = this.#undecided === null ? 1_000 : 200;
     const records = await this.#openTail().next(waitMs, stop);
     this.#idle = records === null && needs === null;
     this.#stalled = records === null;
     if (records === null || this.#undecided !== null) await this.#verify(signal);
-    const first = records?.[0];
-    if (records === null || first === undefined) return;
+    if (records !== null) await this.#take(records, signal);
+  }
+
+  /** Without waiting: a window of all that has come costs the target little more than one of the first page. */
+  async #takeWhatIsThere(signal: AbortSignal): Promise<void> {
+    while (this.#unreadable === null && this.#hasRoom()) {
+      this.#flow(null);
+      const records = await this.#openTail().next(0, signal);
+      if (records === null) return;
+      await this.#take(records, signal);
+    }
+  }
+
+  #hasRoom(): boolean {
+    return this.#lanes.heldBytes() < this.#limits.totalBytes && this.#required().size < cutsHeld;
+  }
+
+  async #take(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
+    const first = records[0];
+    if (first === undefined) return;
     if (first.topic === this.#cuts) this.#takeCuts(records);
     else await this.#takeRecords(first.topic, first.partition, records, signal);
   }
@@ -234,7 +254,7 @@ export class CutLogReader implements LogReader, WindowSource {
         if (wanted < partition.first) this.#gap(topic, i, wanted, partition.first);
         return wanted;
       });
-      this.#lanes.set(
+      this.#lanes.byTopic.set(
         topic,
         starts.map((start, i) => new Lane(topic, i, start)),
       );
@@ -265,7 +285,7 @@ export class CutLogReader implements LogReader, WindowSource {
   /** A new epoch: nothing that is held belongs to it, and its records begin at the ends its writer saw. */
   async #obey(start: StartRecord, signal: AbortSignal): Promise<void> {
     const bounds = await this.#options.store.bounds(this.#options.topics, signal);
-    for (const lane of this.#allLanes()) {
+    for (const lane of this.#lanes.all()) {
       const first = bounds.get(lane.topic)?.[lane.partition]?.first ?? 0;
       const begins = start.ends.get(lane.topic)?.[lane.partition] ?? 0;
       const needed = Math.max(begins, this.#applied?.ends.get(lane.topic)?.[lane.partition] ?? 0);
@@ -324,7 +344,7 @@ export class CutLogReader implements LogReader, WindowSource {
   }
 
   async #takeRecords(topic: Topic, partition: number, records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
-    const lane = this.#lanes.get(topic)?.[partition];
+    const lane = this.#lanes.at(topic, partition);
     const obeyed = this.#required().obeyed;
     if (lane === undefined) return;
     const fresh = records.filter((stored) => stored.offset >= lane.readTo);
@@ -333,7 +353,10 @@ export class CutLogReader implements LogReader, WindowSource {
     lane.readTo = lastOffset + 1;
     // Before a start is obeyed nothing can be kept; the start then seeks back to where its records begin.
     if (obeyed === null) return;
-    const decoded = await this.#options.decoder.decode(fresh, signal);
+    const decoded = await this.#options.decoder.decode(fresh, signal).catch((thrown: unknown) => {
+      this.#unreadable = thrown;
+      return [];
+    });
     const applied = this.#required().applied;
     fresh.forEach((stored, i) => {
       const record = decoded[i];
@@ -349,30 +372,12 @@ export class CutLogReader implements LogReader, WindowSource {
 
   #flow(needs: ((lane: Lane) => boolean) | null): void {
     const tail = this.#openTail();
-    const full = this.#heldBytes() > this.#limits.totalBytes;
-    for (const lane of this.#allLanes()) {
-      const held = lane.bytes > this.#limits.laneBytes || (full && lane.size > 0);
-      const pause = this.#required().obeyed === null || (held && needs?.(lane) !== true);
-      if (pause === lane.paused) continue;
-      lane.paused = pause;
-      if (pause) tail.pause(lane.topic, lane.partition);
-      else tail.resume(lane.topic, lane.partition);
-    }
+    direct(tail, this.#lanes, { limits: this.#limits, obeyed: this.#required().obeyed !== null, needs });
     const pauseCuts = this.#required().size > cutsHeld && this.#undecided === null;
     if (pauseCuts === this.#cutsPaused) return;
     this.#cutsPaused = pauseCuts;
     if (pauseCuts) tail.pause(this.#cuts, 0);
     else tail.resume(this.#cuts, 0);
-  }
-
-  #heldBytes(): number {
-    let bytes = 0;
-    for (const lane of this.#allLanes()) bytes += lane.bytes;
-    return bytes;
-  }
-
-  *#allLanes(): Generator<Lane> {
-    for (const lanes of this.#lanes.values()) yield* lanes;
   }
 
   #openTail(): LogTail {
