@@ -1,8 +1,12 @@
-/** Caught up: a marker is written behind everything that is committed now; once the target has applied it, it has applied all of that. */
+/**
+ * Caught up: a marker is written behind everything that is committed now; once the target has passed it and nothing is withheld, it has all of that.
+ * The marker itself is looked for, not its position: the past of a file that was put in the place of another has positions that mean something else.
+ */
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../core/clock.js";
+import type { Passed, Target } from "../../core/contracts/target.js";
 import type { Settings } from "../../core/settings.js";
-import { markerId, theGroup } from "../../core/vocabulary/ids.js";
+import { type MarkerId, markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { openRequests } from "./requests.js";
 import { withTarget } from "./target.js";
@@ -11,21 +15,36 @@ const askEveryMs = 25;
 
 export async function catchUp(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<{ readonly ms: number }> {
   const startedMs = systemClock.monotonicMs();
-  const marker = await writeMarker(settings);
-  await withTarget(settings, signal, async (target) => {
-    for (;;) {
-      const applied = await target.applied(theGroup, signal);
-      seen(
-        `the target has applied ${applied === null ? "nothing" : formatPosition(applied.position)}, the marker is at ${formatPosition(marker)}`,
-      );
-      if (applied !== null && applied.phase === "streaming" && comparePositions(applied.position, marker) >= 0) return;
-      await systemClock.delay(askEveryMs, signal);
-    }
-  });
+  await withTarget(settings, signal, (target) => untilPassed(settings, target, seen, signal));
   return { ms: systemClock.monotonicMs() - startedMs };
 }
 
-async function writeMarker(settings: Settings): Promise<Position> {
+async function untilPassed(settings: Settings, target: Target, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
+  let at = await target.passed(theGroup, signal);
+  let marker = await writeMarker(settings);
+  let isPassed = false;
+  for (;;) {
+    const passed = await target.passed(theGroup, signal);
+    if (passed?.marker === marker.id) isPassed = true;
+    if (isPassed && passed?.settled === true) return;
+    const position = passed === null ? "nothing" : formatPosition(passed.position);
+    seen(
+      `the target has applied ${position}, ${isPassed ? "and a table is being copied again" : `the marker is at ${formatPosition(marker.at)}`}`,
+    );
+    if (!isPassed && passed !== null && hasMoved(at, passed) && comparePositions(passed.position, marker.at) >= 0) {
+      // Only the newest marker is remembered, and one that lies before the beginning of a history is never told: ours may be gone.
+      at = passed;
+      marker = await writeMarker(settings);
+    }
+    await systemClock.delay(askEveryMs, signal);
+  }
+}
+
+const hasMoved = (before: Passed | null, now: Passed): boolean =>
+  before === null || comparePositions(before.position, now.position) !== 0 || before.marker !== now.marker;
+
+async function writeMarker(settings: Settings): Promise<{ readonly id: MarkerId; readonly at: Position }> {
   using requests = openRequests(settings);
-  return await requests.marker(markerId(randomUUID()));
+  const id = markerId(randomUUID());
+  return { id, at: await requests.marker(id) };
 }

@@ -1,4 +1,5 @@
 import { systemClock } from "../../core/clock.js";
+import { asTailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
@@ -23,7 +24,7 @@ export const verb: Verb = async (invocation) => {
   const startedMs = systemClock.monotonicMs();
   const seen: { what: string } = { what: "nothing yet" };
   try {
-    if (state === null) await catchUp(settings, (what) => (seen.what = what), signal);
+    if (state === null) await throughOutages(() => catchUp(settings, (what) => (seen.what = what), signal), seen, signal);
     else await untilState(settings, state, seen, signal);
     return said(invocation, condition, { held: true, seen: seen.what, ms: systemClock.monotonicMs() - startedMs });
   } catch (thrown) {
@@ -31,6 +32,22 @@ export const verb: Verb = async (invocation) => {
     return said(invocation, condition, { held: false, seen: seen.what, ms: timeoutMs });
   }
 };
+
+/** Whatever is away may come back while there is time; an error that stays is what was seen last. */
+async function throughOutages(work: () => Promise<unknown>, seen: { what: string }, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = asTailraceError(thrown);
+      if (error.verdict === "stop") throw error;
+      seen.what = error.message;
+      await systemClock.delay(250, signal);
+    }
+  }
+}
 
 async function untilState(settings: Settings, wanted: string, seen: { what: string }, signal: AbortSignal): Promise<void> {
   for (;;) {

@@ -4,12 +4,13 @@
  */
 import type { AppliedCut } from "../../core/contracts/log.js";
 import type { Phase } from "../../core/contracts/change.js";
-import type { Conservation, Direction } from "../../core/contracts/target.js";
+import type { Conservation, Direction, Passed } from "../../core/contracts/target.js";
 import { countsFromJson, endsFromJson } from "../../core/log/cut-records.js";
 import {
   anchor,
   type GroupId,
   logId,
+  markerId,
   offset,
   type OwnerEpoch,
   ownerEpoch,
@@ -67,6 +68,22 @@ export async function readActiveState(connection: Connection, pipeline: Pipeline
     [pipeline, group],
   );
   return row === undefined ? null : stateOf(row);
+}
+
+/** One statement, so that marker, phase and repairs are of one moment. */
+export async function readPassed(connection: Connection, pipeline: PipelineId, group: GroupId): Promise<Passed | null> {
+  const [row] = await connection.rows<{ history: string; ord: string; idx: string; marker: string | null; settled: boolean }>(
+    `SELECT p.history, p.ord, p.idx, p.marker, p.phase = 'streaming' AND NOT EXISTS (SELECT FROM tailrace.pipeline_table AS t
+         WHERE t.pipeline = p.pipeline AND t.group_id = p.group_id AND t.direction = p.direction AND t.planned AND t.repair IS NOT NULL) AS settled
+     FROM tailrace.pipeline AS p WHERE p.pipeline = $1 AND p.group_id = $2 AND p.active AND p.log_id IS NOT NULL`,
+    [pipeline, group],
+  );
+  if (row === undefined) return null;
+  return {
+    position: position(Number(row.history), Number(row.ord), Number(row.idx)),
+    marker: row.marker === null ? null : markerId(row.marker),
+    settled: row.settled,
+  };
 }
 
 /** Raises the owner epoch. Waits for the row while an older owner's transaction holds it. */

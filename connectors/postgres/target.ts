@@ -2,7 +2,7 @@
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut } from "../../core/contracts/log.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import type { Conservation, Direction, StaleTable, Target, TargetSession } from "../../core/contracts/target.js";
+import type { Conservation, Direction, Passed, StaleTable, Target, TargetSession } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, PipelineId, TableId } from "../../core/vocabulary/ids.js";
 import { Connection } from "./connection.js";
@@ -11,7 +11,7 @@ import { destroyPipeline } from "./destroy.js";
 import { withTargetErrors } from "./pg-errors.js";
 import { preparation, prepare } from "./prepare.js";
 import { PostgresSession } from "./session.js";
-import { readActiveState, readTotals } from "./state.js";
+import { readActiveState, readPassed, readTotals } from "./state.js";
 import { stateExists } from "./state-schema.js";
 import { readStoredPlan } from "./stored-plan.js";
 
@@ -43,6 +43,10 @@ export class PostgresTarget implements Target {
     return this.#askState(signal, null, async (connection) => {
       return (await readActiveState(connection, this.options.pipeline, group))?.applied ?? null;
     });
+  }
+
+  async passed(group: GroupId, signal: AbortSignal): Promise<Passed | null> {
+    return this.#askState(signal, null, (connection) => readPassed(connection, this.options.pipeline, group));
   }
 
   async totals(group: GroupId, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {

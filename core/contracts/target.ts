@@ -1,5 +1,6 @@
 /** The database that changes go to. */
-import type { GroupId, OwnerEpoch, TableId } from "../vocabulary/ids.js";
+import type { GroupId, MarkerId, OwnerEpoch, TableId } from "../vocabulary/ids.js";
+import type { Position } from "../vocabulary/position.js";
 import type { AppliedCut, Window } from "./log.js";
 import type { TargetPlan } from "./plan.js";
 
@@ -25,6 +26,14 @@ export interface StaleTable {
   readonly rows: "gone" | "differ";
 }
 
+export interface Passed {
+  readonly position: Position;
+  /** Of all markers the one that was passed last. */
+  readonly marker: MarkerId | null;
+  /** Nothing is withheld: the snapshot has ended, and no table waits for a re-read to end. */
+  readonly settled: boolean;
+}
+
 export interface Target extends AsyncDisposable {
   /** What `prepare` would execute, as SQL text in order; empty when nothing is to be done. Rejects for what it must refuse. */
   preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]>;
@@ -38,6 +47,8 @@ export interface Target extends AsyncDisposable {
   plan(signal: AbortSignal): Promise<TargetPlan | null>;
   /** Legal at any time, by anybody. */
   applied(group: GroupId, signal: AbortSignal): Promise<AppliedCut | null>;
+  /** Legal at any time, by anybody: what a waiter asks. Null: nothing was applied yet. */
+  passed(group: GroupId, signal: AbortSignal): Promise<Passed | null>;
   /** Totals since the pipeline began, per table, and what finish() left out. */
   totals(group: GroupId, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>>;
   /** Operator's wish; survives restarts. Never touches the row that the compare-and-set locks. */

@@ -3,9 +3,10 @@
  * suite shares no code with what it checks.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Control, Phase } from "../../core/contracts/change.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Target } from "../../core/contracts/target.js";
-import { logId, tableId, theGroup } from "../../core/vocabulary/ids.js";
+import { logId, markerId, rereadId, tableId, theGroup } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";
 import { changesOf, chunkOf, created, cutAt, deleted, describeTable, rekeyed, updated, windowOf } from "../support/synthetic-window.js";
 import { targetConstraintsContract } from "./target-constraints-contract.js";
@@ -285,6 +286,24 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       });
       await expect(bad).rejects.not.toThrow("secret");
       expect(await context.rows(parentPlan)).toEqual([]);
+    });
+
+    it("tells the newest marker, and that all is settled once nothing is withheld any more", async () => {
+      await using owner = await prepared();
+      expect(await target.passed(theGroup, never)).toBeNull();
+      const passed = async () => (await target.passed(theGroup, never)) ?? { marker: null, settled: null };
+      const apply = (order: number, controls: readonly Control[], phase: Phase = "streaming") =>
+        owner.session.apply(owner.window({ parts: [], controls, phase, to: position(0, order) }), never);
+      await apply(1, [{ kind: "marker", marker: markerId("m1"), at: position(0, 1) }], "snapshot");
+      expect(await passed()).toEqual({ position: position(0, 1), marker: "m1", settled: false });
+      const repair = { kind: "repair", table: parentTable.table, reread: rereadId("r") } as const;
+      await apply(2, [{ ...repair, step: "begins", at: position(0, 2) }]);
+      expect(await passed()).toMatchObject({ marker: "m1", settled: false });
+      await apply(3, [
+        { ...repair, step: "ends", at: position(0, 3) },
+        { kind: "marker", marker: markerId("m2"), at: position(0, 3) },
+      ]);
+      expect(await passed()).toEqual({ position: position(0, 3), marker: "m2", settled: true });
     });
 
     it("stops at changes of a table that the plan lacks", async () => {
