@@ -32,9 +32,12 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
   const { clock, log, name } = options;
   const backoff = new Backoff(100, 15_000);
   let n = 0;
+  let since: { readonly state: ServiceState; readonly ms: number } = { state: "starting", ms: clock.wallMs() };
   const change = (state: ServiceState, error: TailraceError | null, delayMs: number | null): void => {
     const attempt = delayMs === null ? null : { n, nextAtMs: clock.wallMs() + delayMs };
-    options.onChange({ state, sinceMs: clock.wallMs(), error, attempt });
+    // One outage has many attempts.
+    if (since.state !== state) since = { state, ms: clock.wallMs() };
+    options.onChange({ state, sinceMs: since.ms, error, attempt });
   };
   const alive = (): void => {
     if (n === 0) return;

@@ -90,7 +90,7 @@ export function supervisedView(settings: Settings, children: readonly ChildView[
 }
 
 /** What a role says of itself, or, while it cannot speak, what its supervisor knows. */
-function statusOf(settings: Settings, { role, state, report, lastExit }: ChildView): ServiceStatus {
+function statusOf(settings: Settings, { role, state, sinceMs, report, lastExit }: ChildView): ServiceStatus {
   const last: ServiceStatus = report?.status ?? {
     service: role,
     pipeline: settings.pipeline,
@@ -112,7 +112,7 @@ function statusOf(settings: Settings, { role, state, report, lastExit }: ChildVi
         why: lastExit === null ? null : `starts again after ${lastExit}`,
       };
     case "stopped":
-      return { ...last, state: "stopped", why: last.why ?? lastExit };
+      return { ...last, state: "stopped", why: last.why ?? lastExit, sinceMs: systemClock.wallMs() - sinceMs };
     case "ended":
       return { ...last, state: "ended" };
     default:

@@ -7,17 +7,42 @@ import type { ServiceStatus } from "../../core/status.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
 import { type Heard, type Observed, type PipelineView, type TargetFacts, viewOf } from "../watch/pipeline-view.js";
-import { httpBase } from "./places.js";
+import { type HttpPlace, httpBase } from "./places.js";
 import { lagOfFile } from "./source.js";
 import { withTarget } from "./target.js";
 
 const patienceMs = 3_000;
 
+/** From the end of the path to its beginning, so that nothing seems to be ahead of what it comes from. */
 export async function observe(settings: Settings, signal: AbortSignal): Promise<PipelineView> {
-  const [source, sink] = await Promise.all([askService(settings, "source", signal), askService(settings, "sink", signal)]);
+  const sink = await askService(settings, "sink", signal);
   const target = await askTarget(settings, sink, signal);
+  const source = await askService(settings, "source", signal);
   const file = source.kind === "heard" ? null : measureFile(settings, target);
-  return viewOf({ pipeline: settings.pipeline, source, sink, target, file } satisfies Observed);
+  const [ofSource, ofSink] = await Promise.all([
+    orSupervisor(settings, "source", source, signal),
+    orSupervisor(settings, "sink", sink, signal),
+  ]);
+  return viewOf({ pipeline: settings.pipeline, source: ofSource, sink: ofSink, target, file } satisfies Observed);
+}
+
+/** The supervisor of a service that has ended remembers why. */
+async function orSupervisor(
+  settings: Settings,
+  service: "source" | "sink",
+  heard: Heard<ServiceStatus>,
+  signal: AbortSignal,
+): Promise<Heard<ServiceStatus>> {
+  if (heard.kind === "heard") return heard;
+  const all = await askStatus<Partial<PipelineView>>(settings, "all", signal);
+  const said = all.kind === "heard" ? all.value.services?.find((one) => one.service === service) : undefined;
+  if (said === undefined) return heard;
+  if (said.state === "unreachable") return { kind: "silent", why: said.why ?? heard.why };
+  const { state, why, code, attempt, sinceMs } = said;
+  return {
+    kind: "heard",
+    value: { service, pipeline: settings.pipeline, state, why, code, attempt, sinceMs: sinceMs ?? 0, position: null, details: {} },
+  };
 }
 
 /** Nobody answers for the source, but its file can still be read. */
@@ -34,11 +59,18 @@ function measureFile(settings: Settings, target: Heard<TargetFacts>): Heard<Lag>
   }
 }
 
-async function askService(settings: Settings, service: "source" | "sink", signal: AbortSignal): Promise<Heard<ServiceStatus>> {
-  const base = httpBase(settings, service);
+const askService = (settings: Settings, service: "source" | "sink", signal: AbortSignal): Promise<Heard<ServiceStatus>> =>
+  askStatus<ServiceStatus>(settings, service, signal);
+
+async function askStatus<T extends { readonly pipeline?: string }>(
+  settings: Settings,
+  place: HttpPlace,
+  signal: AbortSignal,
+): Promise<Heard<T>> {
+  const base = httpBase(settings, place);
   try {
     const response = await fetch(`${base}/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) });
-    const status = (await response.json()) as ServiceStatus;
+    const status = (await response.json()) as T;
     if (status.pipeline !== settings.pipeline) return { kind: "silent", why: `${base} belongs to another pipeline` };
     return { kind: "heard", value: status };
   } catch {

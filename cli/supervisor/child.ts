@@ -13,6 +13,8 @@ export type ChildState = "running" | "restarting" | "stopped" | "ended";
 export interface ChildView {
   readonly role: Role;
   readonly state: ChildState;
+  /** When it came into this state, in milliseconds since 1970. */
+  readonly sinceMs: number;
   readonly pid: number | null;
   readonly restarts: number;
   /** How it ended last; null while it never did. */
@@ -40,7 +42,15 @@ export class Child {
   readonly #backoff = new Backoff(500, 15_000);
 
   constructor(private readonly options: ChildOptions) {
-    this.#view = { role: options.role, state: "restarting", pid: null, restarts: 0, lastExit: null, report: null };
+    this.#view = {
+      role: options.role,
+      state: "restarting",
+      sinceMs: options.clock.wallMs(),
+      pid: null,
+      restarts: 0,
+      lastExit: null,
+      report: null,
+    };
   }
 
   view(): ChildView {
@@ -105,7 +115,8 @@ export class Child {
   }
 
   #change(change: Partial<ChildView>): void {
-    this.#view = { ...this.#view, ...change };
+    const isNew = change.state !== undefined && change.state !== this.#view.state;
+    this.#view = { ...this.#view, ...change, ...(isNew ? { sinceMs: this.options.clock.wallMs() } : {}) };
     this.options.onChange(this.#view);
   }
 }

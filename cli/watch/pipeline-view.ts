@@ -85,7 +85,7 @@ export function viewOf(observed: Observed): PipelineView {
     behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
     tables: tablesOf(observed, progressOf(details["reread"])),
     needsPerson,
-    next: nextOf(state, services),
+    next: nextOf(state, services, observed.target),
   };
 }
 
@@ -113,10 +113,8 @@ function stateOf(services: readonly ServiceView[], phase: string | null, { targe
 }
 
 function behindOf({ source, file }: Observed, behind: unknown): PipelineView["behind"] {
-  if (source.kind === "silent") {
-    const why = file?.kind === "silent" ? file.why : `the source service does not answer (${source.why})`;
-    return { changes: null, ms: null, why };
-  }
+  if (file?.kind === "silent") return { changes: null, ms: null, why: file.why };
+  if (source.kind === "silent") return { changes: null, ms: null, why: `the source service does not answer (${source.why})` };
   if (typeof behind !== "object" || behind === null) return { changes: null, ms: null, why: "the source is not open yet" };
   return distanceOf(behind as { readonly changes?: Known<number>; readonly ms?: Known<number> });
 }
@@ -138,6 +136,7 @@ function tablesOf({ target }: Observed, progress: readonly RereadProgress[]): re
   return names.map((table) => {
     const fact = facts.find((one) => one.table === table);
     const read = progress.find((one) => one.table === table);
+    const isOld = read?.state === "done" && read.rowsEstimated.kind === "unknown";
     return {
       table,
       target: fact?.target ?? null,
@@ -147,7 +146,8 @@ function tablesOf({ target }: Observed, progress: readonly RereadProgress[]): re
             ? null
             : "streaming"
           : ({ waiting: "waiting", reading: "snapshot", done: "streaming" } as const)[read.state],
-      rowsRead: read?.rowsRead ?? null,
+      // What an earlier process has read, nobody has counted.
+      rowsRead: read === undefined || isOld ? null : read.rowsRead,
       rowsEstimated: read === undefined ? null : valueOf(read.rowsEstimated),
       taken: fact?.taken ?? null,
       applied: fact?.applied ?? null,
@@ -155,16 +155,17 @@ function tablesOf({ target }: Observed, progress: readonly RereadProgress[]): re
   });
 }
 
-function nextOf(state: PipelineState, services: readonly ServiceView[]): readonly string[] {
+function nextOf(state: PipelineState, services: readonly ServiceView[], target: Observed["target"]): readonly string[] {
   const codes = services.flatMap(({ code }) => (code === null ? [] : [`tailrace explain ${code}`]));
   switch (state) {
     case "down":
-      return ["tailrace run"];
+      return target.kind === "heard" && target.value.tables.length === 0 ? ["tailrace apply"] : ["tailrace run"];
     case "paused":
       return ["tailrace resume"];
     case "snapshot":
       return [...codes, "tailrace wait caught-up"];
     case "stopped":
+      return [...new Set(codes), "tailrace doctor", "tailrace run"];
     case "degraded":
       return [...new Set(codes), "tailrace doctor"];
     case "running":

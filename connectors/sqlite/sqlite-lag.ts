@@ -1,6 +1,6 @@
 /** How far the target is behind, measured in the capture log: what is not there is said to be unknown. */
 import type { Known, Lag } from "../../core/contracts/source.js";
-import { isAbove, maxPosition, type Position, position } from "../../core/vocabulary/position.js";
+import { maxPosition, type Position, position } from "../../core/vocabulary/position.js";
 import type { Database, Statement } from "./database.js";
 
 /** Up to this distance the changes are counted; above it the distance itself is near enough, and always an upper bound. */
@@ -23,7 +23,8 @@ export class SqliteLag {
     const head = told === null ? newest : maxPosition(newest, told);
     if (applied === null)
       return { head, changes: unknown("the target has applied nothing yet"), ms: unknown("the target has applied nothing yet") };
-    if (applied.history !== head.history || isAbove(applied, head)) {
+    // Chunks that were read at the newest order lie above its own row.
+    if (applied.history !== head.history || applied.order > head.order) {
       const why = "the target holds another past of the source";
       return { head, changes: unknown(why), ms: unknown(why) };
     }

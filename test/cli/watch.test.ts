@@ -74,6 +74,14 @@ describe("the view of a pipeline", () => {
     expect(renderView(view, plain)).toContain("behind    - changes   -   (- : the source service does not answer");
   });
 
+  it("does not count what an earlier process has read", () => {
+    const reread = [
+      { table: "orders", state: "done", rowsRead: 0, rowsEstimated: { kind: "unknown", why: "it was read by an earlier process" } },
+    ];
+    const view = viewOf({ ...streaming, source: heard(service("source", "running", { reread })) });
+    expect(view.tables).toMatchObject([{ phase: "streaming", rowsRead: null, rowsEstimated: null }]);
+  });
+
   it("names the state that matters most", () => {
     const withSink = (state: ServiceState): string => viewOf({ ...streaming, sink: heard(service("sink", state)) }).state;
     expect(withSink("stopped")).toBe("stopped");
@@ -83,7 +91,10 @@ describe("the view of a pipeline", () => {
     expect(viewOf({ ...streaming, target: heard({ applied: null, phase: "snapshot", paused: false, tables: [] }) }).state).toBe("snapshot");
     const stopped = viewOf({ ...streaming, sink: heard(service("sink", "stopped")) });
     expect(stopped.needsPerson).toEqual(["sink stopped: a value does not fit"]);
-    expect(stopped.next).toContain("tailrace explain value.range");
+    expect(stopped.next).toEqual(["tailrace explain value.range", "tailrace doctor", "tailrace run"]);
+    expect(viewOf({ ...streaming, source: silent, sink: silent }).next).toEqual(["tailrace run"]);
+    const destroyed = heard({ applied: null, phase: null, paused: false, tables: [] });
+    expect(viewOf({ ...streaming, source: silent, sink: silent, target: destroyed }).next).toEqual(["tailrace apply"]);
   });
 });
 

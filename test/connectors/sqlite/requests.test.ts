@@ -122,6 +122,7 @@ test("lag is right when idle, behind, unknown and during a re-read", async () =>
   expect(behind.changes).toEqual({ kind: "known", value: 3 });
   expect(behind.head.order).toBe(3);
   expect(behind.ms.kind === "known" && behind.ms.value >= 9_000).toBe(true);
+  expect(source.lag(position(before?.history ?? 0, behind.head.order, 40)).changes).toEqual({ kind: "known", value: 0 });
   expect(source.lag(position(7, 1))).toMatchObject({ changes: { kind: "unknown" } });
 });
 
