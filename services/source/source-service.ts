@@ -7,7 +7,7 @@ import type { AppliedCut, AppliedFollower, ChangeEncoder, LogSession, LogWriter 
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Lag, Source } from "../../core/contracts/source.js";
 import { disposeQuietly } from "../../core/dispose.js";
-import { asTailraceError } from "../../core/errors.js";
+import { asTailraceError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
@@ -106,9 +106,14 @@ export class SourceService implements Service, AsyncDisposable {
       );
       await together([(s) => this.#relay(source, session, alive, s), (s) => this.#housekeep(source, session, s)], signal);
     } catch (thrown) {
-      if (asTailraceError(thrown).code.startsWith("source.")) {
+      const error = asTailraceError(thrown);
+      if (error.code.startsWith("source.")) {
         await disposeQuietly(this.#source);
         this.#source = null;
+      }
+      // A file that was there is being replaced, as far as anybody can tell; one that never was is a mistake in the settings.
+      if (error.code === "source.missing" && this.#epoch !== null) {
+        throw new TailraceError("source.replaced", { what: "The source's file is gone", where: error.where, cause: error });
       }
       throw thrown;
     }
