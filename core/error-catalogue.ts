@@ -36,7 +36,8 @@ const entries = {
   "log.identity": {
     verdict: "stop",
     cause: "The target was filled from another log.",
-    remedy: "Point the pipeline at the log it began with, or start a fresh target and `destroy` this one",
+    remedy:
+      "Point the pipeline at the log it began with. If that log is gone for good: `tailrace destroy --tables --yes`, `tailrace apply` and `tailrace run` copy everything anew",
   },
   "log.pipeline": {
     verdict: "stop",
@@ -56,7 +57,8 @@ const entries = {
   "log.gap": {
     verdict: "stop",
     cause: "Records that the sink still needs were deleted from a topic.",
-    remedy: "Run `tailrace snapshot --all`; set the topics' retention to unlimited",
+    remedy:
+      "Set the topics' retention to unlimited. Then `tailrace destroy --tables --yes`, `tailrace apply` and `tailrace run` copy everything anew; a target that was restored from a backup is older than what the log still has",
   },
   "log.rewound": {
     verdict: "stop",
@@ -374,7 +376,11 @@ const entries = {
     cause: "The embedded PostgreSQL did not start.",
     remedy: "Read its log, named in the message",
   },
-  "http.port": { verdict: "stop", cause: "The address for /health and /metrics cannot be bound.", remedy: "Choose another `http.listen`" },
+  "http.port": {
+    verdict: "stop",
+    cause: "The address for /health and /metrics cannot be bound.",
+    remedy: "If `tailrace run` of this pipeline holds it, stop that one first; else choose another `http.listen`",
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof entries;
