@@ -130,6 +130,7 @@ export class KafkaTail implements LogTail {
 
   pause(topic: Topic, partition: number): void {
     this.#slot(topic, partition).paused = true;
+    this.#pump();
   }
 
   resume(topic: Topic, partition: number): void {
@@ -179,9 +180,15 @@ export class KafkaTail implements LogTail {
   }
 
   #fetchable(): readonly Slot[] {
+    if (this.#requests >= requestsMax) return [];
+    // What paused partitions hold is given back before it keeps the others from being fetched: nobody takes it until they are resumed.
+    if (this.#holdsEnough()) for (const slot of this.slots) if (slot.paused) giveBack(slot);
+    return this.#holdsEnough() ? [] : partitionsToFetch(this.slots, isFull);
+  }
+
+  #holdsEnough(): boolean {
     const { bytes, records } = this.held();
-    if (this.#requests >= requestsMax || bytes >= totalBytesMax || records >= totalRecordsMax) return [];
-    return partitionsToFetch(this.slots, isFull);
+    return bytes >= totalBytesMax || records >= totalRecordsMax;
   }
 
   /** Never rejects: what goes wrong ends up in `next`. */
@@ -320,6 +327,13 @@ const slotAt = (topic: Topic, partition: number, position: number): Slot => ({
   bytes: 0,
   records: 0,
 });
+
+/** Fetched again from its first record when it is resumed. An answer that is on its way is not taken. */
+function giveBack(slot: Slot): void {
+  const first = slot.pages[0]?.records[0];
+  if (first === undefined) return;
+  Object.assign(slot, { position: first.offset, request: null, emptyAnswers: 0, pages: [], bytes: 0, records: 0 });
+}
 
 const isFull = ({ bytes, records }: Slot): boolean => bytes >= slotBytesMax || records >= slotRecordsMax;
 

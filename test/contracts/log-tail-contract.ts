@@ -1,7 +1,8 @@
 /** What every LogTail must do; part of the contract suite of log stores. */
 import { expect, it } from "vitest";
 import type { OutgoingRecord, StoredRecord } from "../../core/contracts/log-store.js";
-import { offset } from "../../core/vocabulary/ids.js";
+import { offset, type Topic } from "../../core/vocabulary/ids.js";
+import { until } from "../support/oracles/until.js";
 import {
   at,
   drain,
@@ -171,6 +172,38 @@ function tailFlowTests(host: LogStoreHost): void {
     tail.resume(name, 0);
     expect((await take(tail, 20)).map(text)).toEqual(Array.from({ length: 20 }, (_, index) => `l${index + 1}`));
     await store.destroy([name], patience());
+  });
+
+  it("reads one partition to its end while many others are paused with as much in hand as it may hold", async () => {
+    await using store = await host.open();
+    const busy = Array.from({ length: 16 }, randomTopic);
+    const wanted = randomTopic();
+    const topics = [...busy, wanted];
+    const count = 1_000;
+    const large = (name: Topic, from: number): readonly OutgoingRecord[] =>
+      numbered(name, from, 500).map((each) => ({ ...each, value: Buffer.from(text(each).padEnd(1_000)) }));
+    await store.ensure(
+      topics.map((name) => spec(name)),
+      patience(),
+    );
+    await using appender = await store.appender(patience());
+    for (const name of topics) for (let from = 0; from < count; from += 500) await appender.append(large(name, from), patience());
+    await using tail = await store.tail(new Map(topics.map((name) => [name, at(0)])), patience());
+    // As much as a tail holds piles up in it; then all of that is left where it is.
+    await until(
+      () => (host.held(tail)?.bytes ?? Number.POSITIVE_INFINITY) >= 4 * 1024 * 1024,
+      30_000,
+      () => `the tail holds no more than ${host.held(tail)?.bytes} bytes`,
+    );
+    for (const name of busy) tail.pause(name, 0);
+    const trimmed = (stored: StoredRecord): string => text(stored).trim();
+    expect((await take(tail, count)).map(trimmed)).toEqual(numbered(wanted, 0, count).map(text));
+    for (const name of busy) tail.resume(name, 0);
+    const rest = await take(tail, count * busy.length);
+    for (const name of busy) {
+      expect(rest.filter((stored) => stored.topic === name).map(trimmed)).toEqual(numbered(name, 0, count).map(text));
+    }
+    await store.destroy(topics, patience());
   });
 
   it("holds a bounded number of records and bytes for a consumer that does not ask", () =>
