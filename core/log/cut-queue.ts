@@ -43,6 +43,8 @@ export type Decision =
 export interface CutQueueOptions {
   readonly group: GroupId;
   readonly snapshotTopic: Topic;
+  /** Its controls are counted like the records of a topic. */
+  readonly cutsTopic: Topic;
   readonly rules: ProtocolRules;
   /** A window is not made larger than this by merging cuts. */
   readonly mergeRecords: number;
@@ -53,10 +55,15 @@ export class CutQueue {
   #events: CutsEvent[] = [];
   #head = 0;
   #controls: Control[] = [];
+  /** Controls of the obeyed epoch since its base. */
+  #controlsSeen = 0;
   #obeyed: ObeyedEpoch | null;
   #applied: Position;
   #notReached: Position | null = null;
   #newest: Position | null = null;
+  #nextOffset: number | null = null;
+  /** Records between those that were read are gone. */
+  #trimmed = false;
   /** Nothing is applied and no start was read yet. */
   #fresh: boolean;
 
@@ -89,6 +96,8 @@ export class CutQueue {
   }
 
   push(event: CutsEvent): void {
+    if (event.offset !== this.#nextOffset && this.#nextOffset !== null) this.#trimmed = true;
+    this.#nextOffset = event.offset + 1;
     this.#events.push(event);
     if (event.record.kind === "cut") this.#newest = event.record.position;
   }
@@ -97,6 +106,7 @@ export class CutQueue {
   settle(after: AppliedCut): void {
     this.#applied = after.position;
     this.#obeyed = { epoch: after.epoch, base: after };
+    this.#controlsSeen = 0;
   }
 
   decide(lanes: ReadonlyMap<Topic, readonly Lane[]>): Decision {
@@ -111,13 +121,16 @@ export class CutQueue {
           continue;
         case "start": {
           this.#controls = [];
+          this.#controlsSeen = 0;
           const decision = this.#start(record);
           if (decision === null) continue;
           this.#consume();
           return decision;
         }
         case "control":
-          if (record.epoch === this.#obeyed?.epoch) this.#controls.push(record.control);
+          if (record.epoch !== this.#obeyed?.epoch) continue;
+          this.#controls.push(record.control);
+          this.#controlsSeen += 1;
           continue;
         case "cut": {
           const decision = this.#cut(event.offset, record, lanes);
@@ -144,8 +157,9 @@ export class CutQueue {
   }
 
   #start(start: StartRecord): Decision | null {
-    // The first start of a log stands at the origin: this log has forgotten its beginning, and this target has nothing of it.
-    if (this.#fresh && isAbove(start.position, origin)) {
+    // The first start of a log stands at the origin: this log has forgotten its beginning, and this target has nothing of it. (A log that has
+    // lost its tail may have lost that start too, but then nothing is missing before this one, and its next writer begins where it can.)
+    if (this.#fresh && this.#trimmed && isAbove(start.position, origin)) {
       throw new TailraceError("log.gap", {
         what: "the log begins above what this target holds",
         where: { start: formatPosition(start.position) },
@@ -200,7 +214,7 @@ export class CutQueue {
       const n = total - (obeyed.base.counts.get(topic) ?? 0);
       if (n === 0) continue;
       delta.set(topic, n);
-      records += n;
+      if (topic !== this.options.cutsTopic) records += n;
     }
     return { record, offset, controls: this.#controls, delta, records, phase: record.phases.get(this.options.group) ?? "snapshot" };
   }
@@ -222,8 +236,9 @@ export class CutQueue {
       for (const lane of ofTopic) n += lane.below + lane.countUpTo(cut.record.position);
       if (n !== (cut.delta.get(topic) ?? 0)) return false;
     }
-    for (const topic of cut.delta.keys()) if (!lanes.has(topic)) return false;
-    return true;
+    const { cutsTopic } = this.options;
+    for (const topic of cut.delta.keys()) if (topic !== cutsTopic && !lanes.has(topic)) return false;
+    return this.#controlsSeen === (cut.delta.get(cutsTopic) ?? 0);
   }
 
   /** Looks ahead: does any later start that counts lie below the cut? */

@@ -18,6 +18,7 @@ export interface PickInput {
   /** The applied cut's own record, when `.cuts` holds it at its offset. */
   readonly appliedRecord: CutRecord | null;
   readonly topics: readonly Topic[];
+  readonly cutsTopic: Topic;
   readonly bounds: Bounds;
   readonly store: LogStore;
   readonly decoder: ChangeDecoder;
@@ -32,6 +33,8 @@ interface Segment {
   readonly base: Pick<CutBody, "position" | "counts" | "ends">;
   readonly start: CutBody;
   readonly cuts: readonly CutRecord[];
+  /** Controls before each cut, and behind the last one. */
+  readonly controls: readonly number[];
 }
 
 const nothing: Picked = { position: origin, counts: new Map(), resume: null, anchor: null, phases: new Map() };
@@ -39,24 +42,25 @@ const nothing: Picked = { position: origin, counts: new Map(), resume: null, anc
 export async function pick(input: PickInput, signal: AbortSignal): Promise<Picked> {
   const segments = split(input);
   const whole = input.rules.pickWhole ? await countWhole(segments, input, signal) : segments.map((segment) => segment.cuts.length);
-  let current: Picked = input.appliedRecord ?? nothing;
-  const reached: Position[] = [origin, ...(input.appliedRecord === null ? [] : [input.appliedRecord.position])];
+  const { applied, appliedRecord } = input;
+  const base: Picked = appliedRecord ?? nothing;
+  let reached: Picked[] = [nothing, ...(appliedRecord === null ? [] : [appliedRecord])];
   segments.forEach((segment, i) => {
     const { start } = segment;
-    const appliedCovers = input.applied !== null && comparePositions(start.position, input.applied.position) <= 0;
-    if (!appliedCovers && !reached.some((position) => samePosition(position, start.position))) return;
-    current = start;
-    for (const cut of segment.cuts.slice(0, whole[i])) {
-      current = { ...cut, counts: new Map([...start.counts, ...cut.counts]) };
-      reached.push(cut.position);
-    }
+    const covered = applied !== null && comparePositions(start.position, applied.position) <= 0;
+    // A reader that lacked a record of a cut above this start has passed over the cut, even if the record is there now.
+    const least = covered ? (applied?.position ?? origin) : start.position;
+    reached = reached.filter(({ position }) => !isAbove(position, least));
+    if (!covered && !reached.some(({ position }) => samePosition(position, start.position))) return;
+    reached.push(start);
+    for (const cut of segment.cuts.slice(0, whole[i])) reached.push({ ...cut, counts: new Map([...start.counts, ...cut.counts]) });
   });
-  return current;
+  return reached.at(-1) ?? base;
 }
 
 function split({ events, appliedRecord, applied, rules }: PickInput): readonly Segment[] {
   const claims = new Claims(appliedRecord?.epoch ?? null, rules);
-  const segments: { epoch: number; base: Segment["base"]; start: CutBody; cuts: CutRecord[] }[] = [];
+  const segments: { epoch: number; base: Segment["base"]; start: CutBody; cuts: CutRecord[]; controls: number[] }[] = [];
   if (appliedRecord !== null && applied !== null) {
     // Counting begins at the applied cut; its own record lists only what changed since its start, the target's copy has all.
     const start = { ...appliedRecord, counts: applied.counts };
@@ -65,14 +69,20 @@ function split({ events, appliedRecord, applied, rules }: PickInput): readonly S
       base: { position: applied.position, counts: applied.counts, ends: applied.ends },
       start,
       cuts: [],
+      controls: [0],
     });
   }
   for (const { record } of events) {
     if (!claims.counts(record)) continue;
-    if (record.kind === "start") segments.push({ epoch: record.epoch, base: record, start: record, cuts: [] });
+    if (record.kind === "start") segments.push({ epoch: record.epoch, base: record, start: record, cuts: [], controls: [0] });
+    if (record.kind !== "control" && record.kind !== "cut") continue;
     const segment = segments.at(-1);
-    if (record.kind === "cut" && segment?.epoch === record.epoch && isAbove(record.position, segment.base.position))
+    if (segment === undefined || segment.epoch !== record.epoch) continue;
+    if (record.kind === "control") segment.controls.push((segment.controls.pop() ?? 0) + 1);
+    if (record.kind === "cut" && isAbove(record.position, segment.base.position)) {
       segment.cuts.push(record);
+      segment.controls.push(0);
+    }
   }
   return segments;
 }
@@ -87,9 +97,10 @@ async function countWhole(segments: readonly Segment[], input: PickInput, signal
     for (const [partition, bounds] of (input.bounds.get(topic) ?? []).entries()) {
       const begins = segments.map((segment) => segment.base.ends.get(topic)?.[partition] ?? 0);
       const from = offset(Math.max(bounds.first, Math.min(...begins)));
-      await eachRecord(input, { topic, partition, from, until: bounds.end }, signal, (epoch, at) => {
+      await eachRecord(input, { topic, partition, from, until: bounds.end }, signal, (epoch, at, offsetOf) => {
         const of = byEpoch.get(epoch);
-        if (of === undefined || !isAbove(at, of.segment.base.position)) return;
+        // Below its start's ends no reader looks for it: a partition that has lost its tail may hold records of an epoch there.
+        if (of === undefined || offsetOf < (begins[of.i] ?? 0) || !isAbove(at, of.segment.base.position)) return;
         const bucket = found[of.i];
         const cut = firstAtOrAbove(of.segment.cuts, at);
         if (bucket !== undefined) bucket[cut] = (bucket[cut] ?? 0) + 1;
@@ -99,10 +110,13 @@ async function countWhole(segments: readonly Segment[], input: PickInput, signal
       whole[i] = Math.min(whole[i] ?? 0, wholePrefix(segment, topic, found[i] ?? new Uint32Array()));
     });
   }
+  segments.forEach((segment, i) => {
+    whole[i] = Math.min(whole[i] ?? 0, wholePrefix(segment, input.cutsTopic, segment.controls));
+  });
   return whole;
 }
 
-function wholePrefix(segment: Segment, topic: Topic, found: Uint32Array): number {
+function wholePrefix(segment: Segment, topic: Topic, found: ArrayLike<number>): number {
   const base = segment.base.counts.get(topic) ?? 0;
   let n = 0;
   let expected = 0;
@@ -137,10 +151,14 @@ export async function eachRecord(
   { store, decoder }: Pick<PickInput, "store" | "decoder">,
   { topic, partition, from, until }: Range,
   signal: AbortSignal,
-  take: (epoch: number, at: Position) => void,
+  take: (epoch: number, at: Position, offset: Offset) => void,
 ): Promise<void> {
   if (from >= until) return;
   for await (const page of store.scan(topic, partition, { from, until }, signal)) {
-    for (const record of await decoder.decode(page, signal)) if (record !== null) take(record.epoch, record.at);
+    const decoded = await decoder.decode(page, signal);
+    page.forEach((stored, i) => {
+      const record = decoded[i] ?? null;
+      if (record !== null) take(record.epoch, record.at, stored.offset);
+    });
   }
 }

@@ -243,6 +243,7 @@ export class CutLogReader implements LogReader, WindowSource {
     this.#queue = new CutQueue(after, inPlace, {
       group,
       snapshotTopic: this.snapshotTopic,
+      cutsTopic: this.#cuts,
       rules: this.#rules,
       mergeRecords: this.#limits.mergeRecords,
     });

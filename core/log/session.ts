@@ -102,13 +102,18 @@ export class WriterSession implements LogSession {
       request.clear();
     }
     request.add(record, bytes);
-    const before = this.#counts.get(record.topic) ?? this.#options.start.counts.get(record.topic) ?? 0;
-    if (record.counts === 1) this.#counts.set(record.topic, before + 1);
+    if (record.counts === 1) this.#counts.set(record.topic, this.#countOf(record.topic) + 1);
+  }
+
+  #countOf(topic: Topic): number {
+    return this.#counts.get(topic) ?? this.#options.start.counts.get(topic) ?? 0;
   }
 
   async #cut(request: Request, controls: readonly Control[], batch: EncodedBatch, signal: AbortSignal): Promise<Cut> {
     const { cutsTopic } = this.#options;
     const end: BatchEnd = batch.end();
+    // Controls are counted as well: a log that has lost its tail may hold this cut without the one that carried them.
+    if (controls.length > 0) this.#counts.set(cutsTopic, this.#countOf(cutsTopic) + controls.length);
     const ends = this.#expectedEnds(request.records);
     const changed = new Map([...ends].filter(([topic]) => this.#counts.has(topic)));
     const record: CutRecord = {

@@ -129,7 +129,10 @@ export class CutLogWriter implements LogWriter {
     const { store, decoder, topics } = this.#options;
     const bounds = await store.bounds(topics, signal);
     const { events, appliedRecord } = view;
-    const picked = await pick({ events, applied, appliedRecord, topics, bounds, store, decoder, rules: this.#rules }, signal);
+    const picked = await pick(
+      { events, applied, appliedRecord, topics, cutsTopic: this.#cuts, bounds, store, decoder, rules: this.#rules },
+      signal,
+    );
     const start: StartRecord = { kind: "start", epoch, ...pickedBody(picked), ends: endsOf(bounds) };
     const startAt = await this.#appendCuts(appender, start, signal);
     if (this.#rules.startBehindClaim && startAt !== claimAt + 1) return null;
