@@ -71,12 +71,21 @@ export class WriterSession implements LogSession {
         });
       }
       if (this.#options.clock.monotonicMs() - this.#verifiedMs > verifyEveryMs) await this.#verify(signal);
-      const request = new Request();
+      let request = new Request();
       const controls: Control[] = [];
       for await (const part of batch.parts) {
         signal.throwIfAborted();
         if (part.kind === "control") controls.push(part.control);
-        else for (const record of part.records) await this.#add(request, record, signal);
+        else {
+          for (const record of part.records) {
+            // Awaited only where something is sent: this runs once per record.
+            if (!this.#fits(request, record)) {
+              await this.#send(request, signal);
+              request = new Request();
+            }
+            this.#add(request, record);
+          }
+        }
       }
       return this.#cut(request, controls, batch, signal);
     });
@@ -92,16 +101,14 @@ export class WriterSession implements LogSession {
     await this.#options.appender[Symbol.asyncDispose]();
   }
 
-  async #add(request: Request, record: EncodedRecord, signal: AbortSignal): Promise<void> {
+  #fits(request: Request, record: EncodedRecord): boolean {
     const bytes = bytesOf(record);
-    if (bytes > recordBytesMost) {
-      throw new TailraceError("log.record-too-large", { what: `a record of ${bytes} bytes`, where: { topic: record.topic, bytes } });
-    }
-    if (request.wouldExceed(record, bytes)) {
-      await this.#send(request.records, signal);
-      request.clear();
-    }
-    request.add(record, bytes);
+    if (bytes <= recordBytesMost) return request.fits(record, bytes);
+    throw new TailraceError("log.record-too-large", { what: `a record of ${bytes} bytes`, where: { topic: record.topic, bytes } });
+  }
+
+  #add(request: Request, record: EncodedRecord): void {
+    request.add(record);
     if (record.counts === 1) this.#counts.set(record.topic, this.#countOf(record.topic) + 1);
   }
 
@@ -114,7 +121,7 @@ export class WriterSession implements LogSession {
     const end: BatchEnd = batch.end();
     // Controls are counted as well: a log that has lost its tail may hold this cut without the one that carried them.
     if (controls.length > 0) this.#counts.set(cutsTopic, this.#countOf(cutsTopic) + controls.length);
-    const ends = this.#expectedEnds(request.records);
+    const ends = this.#expectedEnds(request);
     const changed = new Map([...ends].filter(([topic]) => this.#counts.has(topic)));
     const record: CutRecord = {
       kind: "cut",
@@ -126,10 +133,8 @@ export class WriterSession implements LogSession {
     };
     const toCuts = [...controls.map((control) => ({ kind: "control" as const, epoch: this.epoch, control })), record];
     const cutsAt = this.#ends.get(cutsTopic)?.[0] ?? 0;
-    const outgoing = toCuts.map(
-      (r): OutgoingRecord => ({ topic: cutsTopic, partition: 0, key: null, value: encodeCutsRecord(r), headers: [] }),
-    );
-    await this.#send([...request.records, ...outgoing], signal);
+    for (const r of toCuts) request.add({ topic: cutsTopic, partition: 0, key: null, value: encodeCutsRecord(r), headers: [] });
+    await this.#send(request, signal);
     this.#position = batch.position;
     return {
       position: batch.position,
@@ -143,19 +148,18 @@ export class WriterSession implements LogSession {
     };
   }
 
-  #expectedEnds(records: readonly OutgoingRecord[]): ReadonlyMap<Topic, readonly Offset[]> {
+  #expectedEnds(request: Request): ReadonlyMap<Topic, readonly Offset[]> {
     const ends = new Map([...this.#ends].map(([topic, partitions]) => [topic, [...partitions]]));
-    for (const { topic, partition } of records) {
+    for (const { topic, partition, count } of request.lanes()) {
       const of = ends.get(topic) ?? [];
-      of[partition] = (of[partition] ?? 0) + 1;
+      of[partition] = (of[partition] ?? 0) + count;
       ends.set(topic, of);
     }
     return new Map([...ends].map(([topic, partitions]) => [topic, partitions.map(offset)]));
   }
 
-  async #send(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<void> {
-    if (records.length === 0) return;
-    const written = await this.#options.appender.append(records, signal);
+  async #send(request: Request, signal: AbortSignal): Promise<void> {
+    const written = await this.#options.appender.append(request.records, signal);
     for (const { topic, partition, base } of written) {
       const expected = this.#ends.get(topic)?.[partition] ?? 0;
       // A lower one: the broker took our records for a repetition. A higher one: somebody else writes.
@@ -167,11 +171,11 @@ export class WriterSession implements LogSession {
       }
       if (base !== expected) this.#ends.get(topic)?.splice(partition, 1, base);
     }
-    for (const record of records) {
-      const of = this.#ends.get(record.topic) ?? [];
-      of[record.partition] = (of[record.partition] ?? 0) + 1;
-      this.#ends.set(record.topic, of);
-      this.#lastOwn.set(laneName(record), record);
+    for (const { topic, partition, count, last } of request.lanes()) {
+      const of = this.#ends.get(topic) ?? [];
+      of[partition] = (of[partition] ?? 0) + count;
+      this.#ends.set(topic, of);
+      this.#lastOwn.set(laneName(last), last);
     }
   }
 
@@ -232,35 +236,60 @@ export class WriterSession implements LogSession {
   }
 }
 
-/** Records waiting for one request, with their sizes by partition. */
+/** What goes to one partition in one request. */
+interface RequestLane {
+  readonly topic: Topic;
+  readonly partition: number;
+  count: number;
+  bytes: number;
+  last: OutgoingRecord;
+}
+
+/** Records waiting for one request. */
 class Request {
   readonly records: OutgoingRecord[] = [];
-  readonly #bytes = new Map<string, number>();
-  #total = 0;
+  readonly #lanes = new Map<string, RequestLane>();
+  /** Neighbours nearly always go to the same partition. */
+  #latest: RequestLane | null = null;
+  #bytes = 0;
 
-  wouldExceed(record: EncodedRecord, bytes: number): boolean {
-    const held = this.#bytes.get(laneName(record)) ?? 0;
-    return (held > 0 && held + bytes > requestBytesPerPartition) || (this.#total > 0 && this.#total + bytes > requestBytes);
+  fits(record: OutgoingRecord, bytes: number): boolean {
+    const held = this.#lane(record)?.bytes ?? 0;
+    return (held === 0 || held + bytes <= requestBytesPerPartition) && (this.#bytes === 0 || this.#bytes + bytes <= requestBytes);
   }
 
-  add(record: EncodedRecord, bytes: number): void {
-    const lane = laneName(record);
+  add(record: OutgoingRecord): void {
+    const bytes = bytesOf(record);
+    const lane = this.#lane(record) ?? this.#begin(record);
     this.records.push(record);
-    this.#bytes.set(lane, (this.#bytes.get(lane) ?? 0) + bytes);
-    this.#total += bytes;
+    lane.count += 1;
+    lane.bytes += bytes;
+    lane.last = record;
+    this.#latest = lane;
+    this.#bytes += bytes;
   }
 
-  clear(): void {
-    this.records.length = 0;
-    this.#bytes.clear();
-    this.#total = 0;
+  lanes(): Iterable<RequestLane> {
+    return this.#lanes.values();
+  }
+
+  #lane(record: OutgoingRecord): RequestLane | undefined {
+    const latest = this.#latest;
+    if (latest !== null && latest.topic === record.topic && latest.partition === record.partition) return latest;
+    return this.#lanes.get(laneName(record));
+  }
+
+  #begin(record: OutgoingRecord): RequestLane {
+    const lane = { topic: record.topic, partition: record.partition, count: 0, bytes: 0, last: record };
+    this.#lanes.set(laneName(record), lane);
+    return lane;
   }
 }
 
 const laneName = ({ topic, partition }: { readonly topic: Topic; readonly partition: number }): string =>
   partition === 0 ? topic : `${topic}/${partition}`;
 
-function bytesOf(record: EncodedRecord): number {
+function bytesOf(record: OutgoingRecord): number {
   let bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0) + 40;
   for (const [name, value] of record.headers) bytes += name.length + value.length + 8;
   return bytes;
