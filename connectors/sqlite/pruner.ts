@@ -28,9 +28,9 @@ export class Pruner {
     this.#options = options;
   }
 
-  /** One at a time; a call during another is that other. */
-  async prune(below: number, signal: AbortSignal): Promise<void> {
-    this.#running ??= this.#prune(below, signal).finally(() => {
+  /** One at a time; a call during another is that other. `isOurs` is asked under the write lock: a restored past is not ours to shorten. */
+  async prune(below: number, isOurs: () => boolean, signal: AbortSignal): Promise<void> {
+    this.#running ??= this.#prune(below, isOurs, signal).finally(() => {
       this.#running = null;
     });
     await this.#running;
@@ -41,14 +41,15 @@ export class Pruner {
     await this.#running?.catch(() => {});
   }
 
-  async #prune(below: number, signal: AbortSignal): Promise<void> {
+  async #prune(below: number, isOurs: () => boolean, signal: AbortSignal): Promise<void> {
     const { writer, clock } = this.#options;
     const oldest = Number(writer.prepare("SELECT min(seq) FROM _cdc_log").pluck().get() ?? below);
     for (let from = oldest; from < below && !signal.aborted; from += slice) {
       if (below - from < largeLog && !(await this.#quiet(signal))) return;
       const until = Math.min(from + slice, below);
       try {
-        politely(writer, () => writer.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(until));
+        const forgot = politely(writer, () => isOurs() && writer.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(until));
+        if (forgot === false) return;
       } catch (thrown) {
         if (isBusy(thrown)) return;
         throw thrown;

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../../core/clock.js";
 import type { BatchPart } from "../../core/contracts/change.js";
 import type { Batch, Beginning, Lag, RereadProgress, Source } from "../../core/contracts/source.js";
 import { isAbort, TailraceError } from "../../core/errors.js";
-import { type GroupId, type PipelineId, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
+import { type GroupId, type PipelineId, sameBytes, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../core/vocabulary/position.js";
 import { Acknowledgements, epochOf } from "./acknowledgements.js";
 import { asSourceError, type Database, openDatabase, withSqliteErrors } from "./database.js";
@@ -181,10 +181,18 @@ class SqliteSource implements Source {
     // Positions of another past name other rows.
     if (this.#told === null || below.history !== this.#told.history || isAbove(below, this.#told)) return;
     try {
-      await this.#pruner.prune(below.order, this.#closing.signal);
+      await this.#pruner.prune(below.order, () => this.#isSamePast(), this.#closing.signal);
     } catch (thrown) {
       if (!isAbort(thrown)) throw asSourceError(this.#parts.path, thrown);
     }
+  }
+
+  /** False after a restore that the next batch will notice: its rows, which nobody has read, have numbers that look old. */
+  #isSamePast(): boolean {
+    const past = this.#reading?.past ?? null;
+    if (past === null || past.at.order === 0) return past !== null;
+    const here = this.#capture.read((view) => view.anchorAt(past.at.order));
+    return here !== null && sameBytes(here, past.anchor);
   }
 
   progress(): readonly RereadProgress[] {

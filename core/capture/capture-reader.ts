@@ -11,7 +11,7 @@ import { type GroupId, rereadId } from "../vocabulary/ids.js";
 import { isAbove, type Position, position } from "../vocabulary/position.js";
 import { keyOf } from "../vocabulary/table.js";
 import type { Key, Row } from "../vocabulary/value.js";
-import { emptyLogAnchor, isSamePast } from "./anchor.js";
+import { emptyLogAnchor, isSamePast, type Past } from "./anchor.js";
 import { CaptureBatch, type BatchPlan } from "./capture-batch.js";
 import type { CapturedTable, CaptureLog, CaptureView, LogPage, PageLimits } from "./capture-log.js";
 import { readChunks, type ChunkLimits } from "./chunks.js";
@@ -76,6 +76,10 @@ export class CaptureReader {
   }
   get rereads(): Rereads | null {
     return this.#state?.rereads ?? null;
+  }
+  /** What was read last, by which the past that it belongs to is recognised. */
+  get past(): Past | null {
+    return this.#state;
   }
 
   /** The next batch, or null while there is nothing new. Legal when all parts of the last one were taken. */

@@ -70,6 +70,28 @@ describe("a restored backup", () => {
     follower.replica.assertEquals((t) => file.rows(t), "after the restore");
   });
 
+  test("into the open file is not pruned before it is noticed: its rows are unread, however old their numbers look", async () => {
+    const { file, follower } = await snapshot();
+    await using _ = file;
+    await using __ = follower;
+    const copy = await backup(file);
+    for (let i = 0; i < 20; i++) file.application().exec(`UPDATE t SET v = 'v${i}' WHERE id = 1`);
+    await follower.catchUp(file.newestSeq());
+    const at = follower.position ?? expect.fail("nothing was read");
+    const old = new BetterSqlite(copy);
+    await old.backup(file.path);
+    old.close();
+    file.application({ fresh: true }).exec("UPDATE t SET v = 'x' WHERE id = 2; UPDATE t SET v = 'y' WHERE id = 3");
+    const rows = (): unknown => file.application().prepare("SELECT count(*) FROM _cdc_log").pluck().get();
+    const before = rows();
+    await follower.source.prune(at);
+    expect(rows()).toBe(before);
+    await follower.next();
+    expect(follower.position?.history).toBe(2);
+    await follower.catchUp(0);
+    follower.replica.assertEquals((t) => file.rows(t), "after the restore");
+  });
+
   test("through SQLite's own backup into the open file is noticed at the next read", async () => {
     const { file, follower } = await snapshot();
     await using _ = file;
