@@ -8,6 +8,7 @@ import type { Conservation, LeftOut, TargetSession } from "../../core/contracts/
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
+import { mayBeMended, widened } from "./widen.js";
 
 export interface ApplierOptions {
   readonly reader: LogReader;
@@ -28,14 +29,43 @@ export async function applier(options: ApplierOptions, signal: AbortSignal): Pro
   await sameLog(options, signal);
   if (session.applied !== null) publisher.publish(group, session.applied);
   await finishIfDue(options, session.applied, signal);
-  for await (const window of reader.windows(session.applied, signal)) {
-    while (options.isPaused()) await clock.delay(askAgainMs, signal);
-    const counts = await session.apply(window, signal);
-    const applied = window.after();
-    assertConserved(counts, applied);
-    options.onApplied(applied, window, counts);
-    publisher.publish(group, applied);
-    await finishIfDue(options, applied, signal);
+  const windows = reader.windows(session.applied, signal)[Symbol.asyncIterator]();
+  const next = async (): Promise<Window | null> => {
+    const taken = await windows.next();
+    return taken.done === true ? null : taken.value;
+  };
+  try {
+    for (let window = await next(); window !== null; window = await next()) {
+      while (options.isPaused()) await clock.delay(askAgainMs, signal);
+      const { whole, counts } = await applyOrWiden(options, window, next, signal);
+      const applied = whole.after();
+      assertConserved(counts, applied);
+      options.onApplied(applied, whole, counts);
+      publisher.publish(group, applied);
+      await finishIfDue(options, applied, signal);
+    }
+  } finally {
+    await windows.return?.();
+  }
+}
+
+interface AppliedWindow {
+  readonly whole: Window;
+  readonly counts: ReadonlyMap<TableId, Conservation>;
+}
+
+async function applyOrWiden(
+  { session, reader }: ApplierOptions,
+  window: Window,
+  next: () => Promise<Window | null>,
+  signal: AbortSignal,
+): Promise<AppliedWindow> {
+  try {
+    return { whole: window, counts: await session.apply(window, signal) };
+  } catch (thrown) {
+    const whole = mayBeMended(thrown) ? await widened(window, { next, newest: () => reader.newest() }, signal) : null;
+    if (whole === null) throw thrown;
+    return { whole, counts: await session.apply(whole, signal) };
   }
 }
 
