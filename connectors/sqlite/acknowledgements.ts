@@ -3,10 +3,10 @@
  * written at most once a second, and a busy application only puts it off.
  */
 import type { Clock } from "../../core/clock.js";
-import type { GroupId, WriterEpoch } from "../../core/vocabulary/ids.js";
+import { type GroupId, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { type Database, isBusy } from "./database.js";
-import { politely } from "./write.js";
+import { immediately, politely } from "./write.js";
 
 const writeEveryMs = 1_000;
 
@@ -19,9 +19,21 @@ export class Acknowledgements {
     private readonly writer: Database,
     private readonly group: GroupId,
     private readonly clock: Clock,
-    readonly epochSeen: WriterEpoch,
+    epochSeen: WriterEpoch,
   ) {
     this.#writtenEpoch = epochSeen;
+  }
+
+  get epochSeen(): WriterEpoch {
+    return writerEpoch(this.#writtenEpoch);
+  }
+
+  /** Unlike the rest this may not be put off: a claim must not go out under a number that nobody remembers. */
+  claiming(epoch: WriterEpoch): void {
+    if (epoch <= this.#writtenEpoch) return;
+    const set = "acknowledged = coalesce(substr(acknowledged, 1, instr(acknowledged, '@') - 1), '0:0:0') || '@' || ?";
+    immediately(this.writer, () => this.writer.prepare(`UPDATE _cdc_state SET ${set} WHERE id = ?`).run(epoch, this.group));
+    this.#writtenEpoch = epoch;
   }
 
   note(position: Position, epoch: WriterEpoch): void {

@@ -139,6 +139,10 @@ class SqliteSource implements Source {
     return this.#acknowledgements.epochSeen;
   }
 
+  async claiming(epoch: WriterEpoch): Promise<void> {
+    withSqliteErrors(this.#parts.path, () => this.#acknowledgements.claiming(epoch));
+  }
+
   async *batches(beginning: Beginning, signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
     if (this.#isIterated) throw new Error("one iteration over a source's batches at a time");
     this.#isIterated = true;

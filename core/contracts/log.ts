@@ -56,12 +56,19 @@ export interface EncodedBatch {
   /** Called once, after the last part was taken. */
   end(): BatchEnd;
 }
+export interface WriterOpening {
+  readonly firstClaim: boolean;
+  /** Highest epoch that the source remembers. */
+  readonly epochSeen: WriterEpoch;
+  /** Awaited before each claim: makes the source remember it. */
+  readonly claiming: (epoch: WriterEpoch) => Promise<void>;
+}
 export interface LogWriter {
   /**
    * Claim, read back, pick, start. Durable on return: our claim and start; every older writer is void from here on.
    * `firstClaim` false: only if the newest claim is still this writer's own; else rejects with `log.claimed`.
    */
-  open(options: { readonly firstClaim: boolean; readonly epochSeen: WriterEpoch }, signal: AbortSignal): Promise<LogSession>;
+  open(options: WriterOpening, signal: AbortSignal): Promise<LogSession>;
 }
 export interface LogSession extends AsyncDisposable {
   readonly logId: LogId;

@@ -63,8 +63,11 @@ export interface RereadProgress {
 
 /** One process holds it; opening it takes the file's lock (else `source.locked`). */
 export interface Source extends AsyncDisposable {
-  /** Highest writer epoch this source has ever been told by `acknowledged`; 0 when none. */
+  /** Highest writer epoch this source has ever been told by `claiming` or `acknowledged`; 0 when none. */
   epochSeen(): WriterEpoch;
+
+  /** This epoch is about to be claimed. Durable on return: a log that forgets the claim must not see its number again. */
+  claiming(epoch: WriterEpoch): Promise<void>;
 
   /**
    * Endless; ends by abort or error. One iteration at a time; legal again after the last one was left. The next batch is produced

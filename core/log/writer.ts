@@ -6,7 +6,7 @@
  * start voids.
  */
 import type { Clock } from "../clock.js";
-import type { AppliedCut, ChangeDecoder, LogSession, LogWriter } from "../contracts/log.js";
+import type { AppliedCut, ChangeDecoder, LogSession, LogWriter, WriterOpening } from "../contracts/log.js";
 import type { Bounds, LogAppender, LogStore } from "../contracts/log-store.js";
 import type { Beginning } from "../contracts/source.js";
 import { TailraceError } from "../errors.js";
@@ -70,7 +70,7 @@ export class CutLogWriter implements LogWriter {
     this.#cuts = cutsTopic(options.prefix);
   }
 
-  async open(options: { readonly firstClaim: boolean; readonly epochSeen: WriterEpoch }, signal: AbortSignal): Promise<LogSession> {
+  async open(options: WriterOpening, signal: AbortSignal): Promise<LogSession> {
     for (let attempt = 0; attempt < attemptsMost; attempt++) {
       const appender = await this.#options.store.appender(signal);
       let session: LogSession | null = null;
@@ -87,7 +87,7 @@ export class CutLogWriter implements LogWriter {
   /** null: another writer came in between; claim again. */
   async #attempt(
     appender: LogAppender,
-    { firstClaim, epochSeen }: { readonly firstClaim: boolean; readonly epochSeen: WriterEpoch },
+    { firstClaim, epochSeen, claiming }: WriterOpening,
     signal: AbortSignal,
   ): Promise<LogSession | null> {
     const applied = await this.#options.applied(signal);
@@ -102,8 +102,11 @@ export class CutLogWriter implements LogWriter {
       });
     }
     const tails = await this.#tails(signal);
-    const highest = this.#rules.epochAboveAll ? Math.max(claims.top, tails.epoch, epochSeen, applied?.epoch ?? 0) : claims.top;
+    const highest = this.#rules.epochAboveAll
+      ? Math.max(claims.top, tails.epoch, epochSeen, this.#claimed, applied?.epoch ?? 0)
+      : claims.top;
     const epoch = writerEpoch(highest + 1);
+    await claiming(epoch);
     this.#claimed = epoch;
     const claimAt = await this.#appendCuts(appender, { kind: "claim", epoch, writer: this.#options.writer }, signal);
     const view = await this.#readCuts(applied, null, signal);

@@ -13,7 +13,7 @@ import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
 import { cutsTopic } from "../../core/topics.js";
-import { offset } from "../../core/vocabulary/ids.js";
+import { offset, type WriterEpoch } from "../../core/vocabulary/ids.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { type Relayed, relay } from "./relay.js";
 
@@ -96,7 +96,9 @@ export class SourceService implements Service, AsyncDisposable {
     try {
       this.#source ??= await this.#options.openSource();
       const source = this.#source;
-      await using session = await this.#options.writer.open({ firstClaim: this.#firstClaim, epochSeen: source.epochSeen() }, signal);
+      const claiming = (epoch: WriterEpoch): Promise<void> => source.claiming(epoch);
+      const opening = { firstClaim: this.#firstClaim, epochSeen: source.epochSeen(), claiming };
+      await using session = await this.#options.writer.open(opening, signal);
       this.#firstClaim = false;
       this.#epoch = session.epoch;
       this.#running(alive);

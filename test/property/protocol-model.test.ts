@@ -24,10 +24,8 @@ describe("the protocol model", () => {
     await fc.assert(property, { numRuns: runs, seed: Number(given ?? Date.now() % 1_000_000) });
   });
 
-  // One hole is known, so the seed is fixed: a log that loses claim and start of its first epoch, before anything was acknowledged, forgets that
-  // the epoch's number was used, and a request of the dead writer may then land in the next one's epoch. About one schedule in 20,000.
   it("does not even if the log loses the tail of any topic", { timeout }, async () => {
     const property = fc.asyncProperty(schedules({ lose: 6 }), judged);
-    await fc.assert(property, { numRuns: runs, seed: Number(given ?? 1) });
+    await fc.assert(property, { numRuns: runs, seed: Number(given ?? Date.now() % 1_000_000) });
   });
 });

@@ -102,7 +102,7 @@ export class LogContext {
   }
 
   async session(writer = this.writer(), firstClaim = true): Promise<LogSession> {
-    return writer.open({ firstClaim, epochSeen: writerEpoch(0) }, signal);
+    return writer.open({ firstClaim, epochSeen: writerEpoch(0), claiming: async () => {} }, signal);
   }
 
   reader(limits: Partial<ReaderLimits> = {}): CutLogReader {

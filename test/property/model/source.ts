@@ -86,6 +86,11 @@ export class ModelSource implements Source {
     return writerEpoch(this.options.database.epochSeen);
   }
 
+  async claiming(epoch: WriterEpoch): Promise<void> {
+    const { database } = this.options;
+    database.epochSeen = Math.max(database.epochSeen, epoch);
+  }
+
   async *batches(beginning: Beginning): AsyncIterable<Batch> {
     const { rules, database } = this.options;
     const later = rules.laterCompared ? beginning.later : [];

@@ -8,7 +8,7 @@ import { asTailraceError, describeError } from "../../../core/errors.js";
 import { allRules, type ProtocolRules } from "../../../core/log/rules.js";
 import { CutLogWriter } from "../../../core/log/writer.js";
 import { appliedTopic, topicSpecs } from "../../../core/topics.js";
-import { pipelineId, tableId, writerId } from "../../../core/vocabulary/ids.js";
+import { type WriterEpoch, pipelineId, tableId, writerId } from "../../../core/vocabulary/ids.js";
 import { formatPosition, type Position, samePosition } from "../../../core/vocabulary/position.js";
 import { relay } from "../../../services/source/relay.js";
 import { MemoryLog } from "../../support/memory-log-store.js";
@@ -277,7 +277,9 @@ class Writer {
     this.task = new Task(async () => {
       for (let firstClaim = true; ; ) {
         try {
-          await using session = await writer.open({ firstClaim, epochSeen: this.#newSource().epochSeen() }, signal);
+          const source = this.#newSource();
+          const claiming = (epoch: WriterEpoch): Promise<void> => source.claiming(epoch);
+          await using session = await writer.open({ firstClaim, epochSeen: source.epochSeen(), claiming }, signal);
           firstClaim = false;
           this.world.count("epochs");
           await this.#relay(session);
