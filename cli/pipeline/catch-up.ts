@@ -3,7 +3,7 @@
  * The marker itself is looked for, not its position: the past of a file that was put in the place of another has positions that mean something else.
  */
 import { randomUUID } from "node:crypto";
-import { systemClock } from "../../core/clock.js";
+import { Backoff, systemClock } from "../../core/clock.js";
 import type { Passed, Target } from "../../core/contracts/target.js";
 import type { Settings } from "../../core/settings.js";
 import { type MarkerId, markerId, theGroup } from "../../core/vocabulary/ids.js";
@@ -11,7 +11,8 @@ import { comparePositions, formatPosition, type Position } from "../../core/voca
 import { openRequests } from "./requests.js";
 import { withTarget } from "./target.js";
 
-const askEveryMs = 25;
+/** Each question is a connection of its own. */
+const askAfterMs = { first: 25, most: 250 } as const;
 
 export async function catchUp(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<{ readonly ms: number }> {
   const startedMs = systemClock.monotonicMs();
@@ -23,6 +24,7 @@ async function untilPassed(settings: Settings, target: Target, seen: (what: stri
   let at = await target.passed(theGroup, signal);
   let marker = await writeMarker(settings);
   let isPassed = false;
+  const pace = new Backoff(askAfterMs.first, askAfterMs.most);
   for (;;) {
     const passed = await target.passed(theGroup, signal);
     if (passed?.marker === marker.id) isPassed = true;
@@ -36,7 +38,7 @@ async function untilPassed(settings: Settings, target: Target, seen: (what: stri
       at = passed;
       marker = await writeMarker(settings);
     }
-    await systemClock.delay(askEveryMs, signal);
+    await systemClock.delay(pace.next(), signal);
   }
 }
 

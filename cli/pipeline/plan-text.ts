@@ -50,7 +50,7 @@ export function planData(proposal: Proposal, prefix: string): Readonly<Record<st
       topic: tableTopic(prefix, table.source),
       rowsEstimated: rowsOf(proposal, table),
     })),
-    leftOut: survey.catalog.refused,
+    leftOut: survey.leftOut,
     findings: sortedFindings(survey.findings),
     refusedValues: survey.censuses === null ? null : refusalsOf(proposal),
     differences: proposal.differences,

@@ -12,10 +12,17 @@ export interface Survey {
   readonly catalog: SourceCatalog;
   readonly plan: TargetPlan;
   readonly findings: readonly Finding[];
+  /** Tables of the source that the plan has not, each with its reason; those that nobody listed are not among them. */
+  readonly leftOut: readonly LeftOutTable[];
   /** Tables of the plan, in its order. */
   readonly captured: readonly SourceTable[];
   /** Values that the mapping refuses; null when nobody asked for the scan. */
   readonly censuses: ReadonlyMap<TableId, Census> | null;
+}
+export interface LeftOutTable {
+  readonly table: TableId;
+  readonly code: string;
+  readonly reason: string;
 }
 export interface SurveyOptions {
   readonly applied: TargetPlan | null;
@@ -39,7 +46,27 @@ export function surveySource(inspector: SourceInspector, settings: Settings, opt
   const { plan, findings } = makePlan({ pipeline, prefix, settings, catalog, profiles, applied: options.applied, now: options.now });
   const byName = new Map(catalog.tables.map((table) => [table.description.table, table]));
   const captured = plan.tables.flatMap(({ source }) => byName.get(source) ?? []);
-  return { catalog, plan, findings, captured, censuses: options.census ? takeCensuses(inspector, plan, captured, options) : null };
+  const censuses = options.census ? takeCensuses(inspector, plan, captured, options) : null;
+  return { catalog, plan, findings, leftOut: leftOutTables(settings, catalog, plan, findings), captured, censuses };
+}
+
+/** By the catalogue, for what the table is; or by the plan, for what its key holds. */
+function leftOutTables(
+  settings: Settings,
+  catalog: SourceCatalog,
+  plan: TargetPlan,
+  findings: readonly Finding[],
+): readonly LeftOutTable[] {
+  const isWanted = (table: TableId): boolean => !settings.onlyListedTables || settings.tables.has(table);
+  const planned = new Set(plan.tables.map(({ source }) => source));
+  const byPlan = catalog.tables
+    .map(({ description }) => description.table)
+    .filter((table) => !planned.has(table))
+    .map((table): LeftOutTable => {
+      const finding = findings.find((one) => one.table === table && one.severity !== "note");
+      return { table, code: finding?.code ?? "plan.refused", reason: finding?.what ?? "the plan has no place for it" };
+    });
+  return [...catalog.refused, ...byPlan].filter(({ table }) => isWanted(table));
 }
 
 function takeCensuses(

@@ -9,7 +9,7 @@ export const verb: Verb = async (invocation) => {
   const { survey, targetSql, topics, differences } = proposal;
   const created = topics.filter(({ exists }) => !exists).map(({ topic }) => topic);
   const changed = targetSql.length > 0 || created.length > 0 || sourceSql.length > 0;
-  const leftOut = survey.catalog.refused.map(({ table, code, reason }) => ({ table, code, reason }));
+  const { leftOut } = survey;
   invocation.out.answer({
     kind: "Apply",
     data: {

@@ -72,12 +72,20 @@ const forms: Readonly<Record<string, Form>> = {
     sqlite: (cell) => (cell.type === "blob" || cell.type === "text" ? cell.hex : wrong(cell)),
   },
   numeric: { postgres: (c) => `trim_scale(${c})::text`, sqlite: decimal },
-  // Only epoch milliseconds are compared: the tests map no other form of time.
+  // Epoch milliseconds, or a text that Date understands as UTC.
   "timestamp with time zone": {
     postgres: (c) => `((extract(epoch FROM ${c}) * 1000)::bigint)::text`,
-    sqlite: (cell) => (cell.type === "integer" ? String(cell.value) : wrong(cell)),
+    sqlite: (cell) => (cell.type === "integer" ? String(cell.value) : cell.type === "text" ? utcMs(cell) : wrong(cell)),
   },
+  date: { postgres: (c) => `${c}::text`, sqlite: (cell) => (cell.type === "text" ? textOf(cell) : wrong(cell)) },
 };
+
+const textOf = ({ hex }: Cell): string => Buffer.from(hex, "hex").toString();
+function utcMs(cell: Cell): string {
+  const text = textOf(cell).replace(" ", "T");
+  const ms = Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.length === 10 ? `${text}T00:00:00` : text}Z`);
+  return Number.isNaN(ms) ? wrong(cell) : String(ms);
+}
 
 export async function differences(file: string, client: Client, names: Names = {}): Promise<readonly Difference[]> {
   const db = new Database(file, { readonly: true });
