@@ -10,7 +10,9 @@ try {
   failed += report.numFailedTests;
   const broken = report.testResults.filter((result) => result.status === "failed" && result.assertionResults.length === 0);
   failed += broken.length;
-  const skipped = report.testResults.flatMap((result) => result.assertionResults).filter((test) => test.status === "pending" || test.status === "skipped");
+  const skipped = report.testResults
+    .flatMap((result) => result.assertionResults)
+    .filter((test) => test.status === "pending" || test.status === "skipped");
   for (const test of skipped) console.log(`skipped: ${test.fullName}`);
 } catch (error) {
   console.log(`no report of the tests: ${error.message}`);
