@@ -116,7 +116,8 @@ export class LogAppliedFollower implements AppliedFollower {
   }
 
   async #follow(from: number): Promise<void> {
-    const backoff = new Backoff(500, 10_000);
+    // What it follows is what lag is measured by: after an outage that must not be wrong for long.
+    const backoff = new Backoff(250, 2_000);
     const { signal } = this.#stop;
     while (!signal.aborted) {
       let tail: LogTail | null = null;

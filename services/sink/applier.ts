@@ -18,6 +18,8 @@ export interface ApplierOptions {
   readonly clock: Clock;
   /** Asked between windows; the applier waits while it is true. */
   readonly isPaused: () => boolean;
+  /** The log answers and is the right one: from here on this is an applier at work. */
+  readonly onOpen: () => void;
   readonly onApplied: (applied: AppliedCut, window: Window, counts: ReadonlyMap<TableId, Conservation>) => void;
   readonly onFinish: (leftOut: readonly LeftOut[]) => void;
 }
@@ -27,6 +29,7 @@ const askAgainMs = 200;
 export async function applier(options: ApplierOptions, signal: AbortSignal): Promise<void> {
   const { reader, session, group, publisher, clock } = options;
   await sameLog(options, signal);
+  options.onOpen();
   if (session.applied !== null) publisher.publish(group, session.applied);
   await finishIfDue(options, session.applied, signal);
   const windows = reader.windows(session.applied, signal)[Symbol.asyncIterator]();

@@ -115,10 +115,12 @@ export class SinkService implements Service, AsyncDisposable {
     await using reader = openReader([...known.keys()]);
     this.#reader = reader;
     this.#applied = session.applied;
-    this.#running(alive);
-    this.#options.log.info({ event: "sink.session", owner: session.epoch, applied: this.#position() }, "applying to the target");
+    const onOpen = (): void => {
+      this.#running(alive);
+      this.#options.log.info({ event: "sink.session", owner: session.epoch, applied: this.#position() }, "applying to the target");
+    };
     try {
-      await together([(s) => this.#apply(session, reader, alive, s), (s) => this.#watchPause(target, s)], signal);
+      await together([(s) => this.#apply(session, reader, { alive, onOpen }, s), (s) => this.#watchPause(target, s)], signal);
     } finally {
       this.#reader = null;
     }
@@ -133,7 +135,12 @@ export class SinkService implements Service, AsyncDisposable {
     this.#situation = { state: "running", sinceMs: this.#options.clock.wallMs(), error: null, attempt: null };
   }
 
-  #apply(session: TargetSession, reader: LogReader, alive: () => void, signal: AbortSignal): Promise<void> {
+  #apply(
+    session: TargetSession,
+    reader: LogReader,
+    { alive, onOpen }: { readonly alive: () => void; readonly onOpen: () => void },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { group, publisher, clock, log } = this.#options;
     let startedMs = clock.monotonicMs();
     const onApplied = (applied: AppliedCut, window: Window, counts: ReadonlyMap<TableId, Conservation>): void => {
@@ -152,7 +159,7 @@ export class SinkService implements Service, AsyncDisposable {
       for (const { object, why } of leftOut) log.warn({ event: "sink.left-out", object }, `${object} was left out: ${why}`);
       log.info({ event: "sink.finished" }, "indexes and foreign keys are in place");
     };
-    return applier({ reader, session, group, publisher, clock, isPaused: () => this.#paused, onApplied, onFinish }, signal);
+    return applier({ reader, session, group, publisher, clock, isPaused: () => this.#paused, onOpen, onApplied, onFinish }, signal);
   }
 
   /** The wish is read on a connection that no window uses; a database that does not answer is met by the applier first. */

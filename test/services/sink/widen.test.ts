@@ -102,6 +102,7 @@ async function run(...given: readonly Given[]): Promise<{ readonly session: Pick
     publisher,
     clock: systemClock,
     isPaused: () => false,
+    onOpen: () => {},
     onApplied: () => {},
     onFinish: () => {},
   };
