@@ -130,7 +130,7 @@ export class Sink {
     const publisher = { publish, [Symbol.asyncDispose]: async () => {} };
     const nothing = (): void => {};
     await applier(
-      { reader, session, group: theGroup, publisher, clock, isPaused: () => false, onApplied: nothing, onFinish: nothing },
+      { reader, session, group: theGroup, publisher, clock, isPaused: () => false, onOpen: nothing, onApplied: nothing, onFinish: nothing },
       signal,
     );
   }
