@@ -21,6 +21,8 @@ import { Wakeup } from "./wakeup.js";
 interface Slot {
   readonly topic: Topic;
   readonly partition: number;
+  /** As of the last fetch; null: not fetched yet. */
+  leader: number | null;
   /** Of the next fetch. */
   position: number;
   /** The partition's end, as far as is known. */
@@ -50,8 +52,6 @@ const requestBytes = 2 * 1024 * 1024;
 const idleWaitMs = 100;
 const pausedWaitMs = 20;
 const fullWaitMs = 5;
-/** A broker works on the requests of a connection one after the other; more of them only wait there, and could have asked for more at once. */
-const requestsMax = 4;
 /**
  * A partition that holds so much is not fetched; so nothing is when all together hold so much. A little more than one answer, so that the
  * next is on its way while one is worked on.
@@ -87,7 +87,6 @@ export class KafkaTail implements LogTail {
   readonly #closing = new AbortController();
   readonly #arrived: Wakeup;
   #turn = 0;
-  #requests = 0;
   #resting = false;
   #checkingGrowth = false;
   /** Since when no request has been answered well; null: the last one was. */
@@ -142,7 +141,7 @@ export class KafkaTail implements LogTail {
   async seek(topic: Topic, partition: number, to: Offset): Promise<void> {
     const slot = this.#slot(topic, partition);
     // Not fetched until it is known where the offset lies.
-    Object.assign(slot, { ...slotAt(topic, partition, to), paused: slot.paused, aboveEnd: true });
+    Object.assign(slot, { ...slotAt(topic, partition, to), leader: slot.leader, paused: slot.paused, aboveEnd: true });
     const { signal } = this.#closing;
     const bounds = await this.link.ask(this.topics, (cluster) => fetchBounds(cluster, [topic]), signal);
     if (slot.position === to) place(slot, bounds.get(topic)?.[partition]);
@@ -180,7 +179,6 @@ export class KafkaTail implements LogTail {
   }
 
   #fetchable(): readonly Slot[] {
-    if (this.#requests >= requestsMax) return [];
     // What paused partitions hold is given back before it keeps the others from being fetched: nobody takes it until they are resumed.
     if (this.#holdsEnough()) for (const slot of this.slots) if (slot.paused) giveBack(slot);
     return this.#holdsEnough() ? [] : partitionsToFetch(this.slots, isFull);
@@ -195,7 +193,6 @@ export class KafkaTail implements LogTail {
   async #fetch(wanted: readonly Slot[]): Promise<void> {
     const request = {};
     for (const slot of wanted) slot.request = request;
-    this.#requests++;
     try {
       await this.link.askOnce(
         this.topics,
@@ -203,6 +200,7 @@ export class KafkaTail implements LogTail {
           const byBroker = new Map<number, Slot[]>();
           for (const slot of wanted) {
             const leader = leaderOf(cluster, slot.topic, slot.partition);
+            slot.leader = leader;
             byBroker.set(leader, [...(byBroker.get(leader) ?? []), slot]);
           }
           await Promise.all([...byBroker].map(([broker, slots]) => this.#fetchFrom(cluster, broker, slots, request)));
@@ -212,8 +210,6 @@ export class KafkaTail implements LogTail {
     } catch (error) {
       for (const slot of wanted) if (slot.request === request) slot.request = null;
       await this.#recover(error);
-    } finally {
-      this.#requests--;
     }
     this.#pump();
   }
@@ -317,6 +313,7 @@ export class KafkaTail implements LogTail {
 const slotAt = (topic: Topic, partition: number, position: number): Slot => ({
   topic,
   partition,
+  leader: null,
   position,
   end: position,
   request: null,

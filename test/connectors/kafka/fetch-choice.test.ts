@@ -5,7 +5,16 @@ interface Slot extends FetchState {
   readonly name: string;
   readonly full: boolean;
 }
-const idle: Omit<Slot, "name"> = { position: 7, end: 7, request: null, paused: false, aboveEnd: false, emptyAnswers: 0, full: false };
+const idle: Omit<Slot, "name"> = {
+  leader: 1,
+  position: 7,
+  end: 7,
+  request: null,
+  paused: false,
+  aboveEnd: false,
+  emptyAnswers: 0,
+  full: false,
+};
 const hasMore = { end: 900 };
 const names = (...slots: readonly Slot[]): readonly string[] => partitionsToFetch(slots, ({ full }) => full).map(({ name }) => name);
 
@@ -15,11 +24,16 @@ describe("what a tail asks a broker for", () => {
     expect(names({ ...idle, name: "a" }, { ...idle, name: "b", aboveEnd: true })).toEqual(["a"]);
   });
 
-  it("is nothing while a partition that has more is on its way or full: its next request would wait behind this one", () => {
+  it("is nothing while a request is on its way to the same broker: they would wait for each other again and again", () => {
+    expect(names({ ...idle, name: "quiet" }, { ...idle, name: "asked", request: {} })).toEqual([]);
+    expect(names({ ...idle, ...hasMore, name: "busy" }, { ...idle, name: "asked", request: {} })).toEqual([]);
+    expect(names({ ...idle, name: "other broker", leader: 2 }, { ...idle, name: "asked", request: {} })).toEqual(["other broker"]);
+  });
+
+  it("is nothing while a partition that has more is full: its next request would wait behind this one", () => {
     const quiet = { ...idle, name: "quiet" };
-    expect(names(quiet, { ...idle, ...hasMore, name: "busy", request: {} })).toEqual([]);
     expect(names(quiet, { ...idle, ...hasMore, name: "busy", full: true })).toEqual([]);
-    expect(names(quiet, { ...idle, name: "asked", request: {} })).toEqual(["quiet"]);
+    expect(names(quiet, { ...idle, ...hasMore, name: "busy elsewhere", full: true, leader: 2 })).toEqual(["quiet"]);
     expect(names(quiet, { ...idle, name: "full and read to its end", full: true })).toEqual(["quiet"]);
   });
 
