@@ -23,6 +23,13 @@ interface Scene {
   readonly changes: OrderChanges;
 }
 
+interface Sizes {
+  readonly backlog: number;
+  readonly transaction: number;
+  readonly profile: string | null;
+  readonly say: (text: string) => void;
+}
+
 const rows = 100_000;
 const restSeconds = 5;
 const roles: readonly Role[] = ["source", "sink"];
@@ -32,17 +39,19 @@ export const memory: Bench = async (options) => {
   const transaction = options.count("transaction", 500_000);
   await using place = await openPlace(options.logs);
   const figures: Figure[] = [];
-  for (const log of place.logs) figures.push(...(await ofLog(place, log, { backlog, transaction, say: options.say })));
+  for (const log of place.logs)
+    figures.push(...(await ofLog(place, log, { backlog, transaction, say: options.say, profile: options.profile })));
   return {
     setup: [
       `peak RSS (VmHWM) of fresh processes; at rest: RSS ${restSeconds} s after a snapshot of ${rows} rows was applied`,
       `backlog: ${backlog} changes of 10-change transactions, committed while no service ran; transaction: ${transaction} changes in one commit, services running`,
+      "changes/s: from the start of the services, or of the transaction's first write, to the last change applied",
       place.postgres,
     ],
     tables: [
       {
         title: "memory, MiB",
-        columns: ["log", "state", "source", "sink", "changes/s end to end"],
+        columns: ["log", "state", "source", "sink", "changes/s"],
         rows: figures.map(({ log, state, sourceMiB, sinkMiB, seconds }) => [
           log,
           state,
@@ -57,14 +66,10 @@ export const memory: Bench = async (options) => {
   };
 };
 
-async function ofLog(
-  place: BenchPlace,
-  log: LogKind,
-  { backlog, transaction, say }: { readonly backlog: number; readonly transaction: number; readonly say: (text: string) => void },
-): Promise<readonly Figure[]> {
+async function ofLog(place: BenchPlace, log: LogKind, { backlog, transaction, say, profile }: Sizes): Promise<readonly Figure[]> {
   const file = join(place.folder, `memory-${log}.db`);
   fillOrders(file, rows, true);
-  await using pipeline = await BenchPipeline.make(place, { name: `memory_${log}`, log, file });
+  await using pipeline = await BenchPipeline.make(place, { name: `memory_${log}`, log, file, profile });
   const application = openApplication(file);
   const scene: Scene = { log, pipeline, application, changes: new OrderChanges(rows) };
   const figures: Figure[] = [];

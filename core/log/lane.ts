@@ -3,6 +3,7 @@
  * position order, because one writer with one request in flight wrote it; everything below relies on that.
  */
 import type { DecodedRecord } from "../contracts/log.js";
+import type { StoredRecord } from "../contracts/log-store.js";
 import { type Offset, offset, type Topic } from "../vocabulary/ids.js";
 import { comparePositions, type Position } from "../vocabulary/position.js";
 
@@ -11,6 +12,9 @@ export interface LaneEntry {
   readonly bytes: number;
   readonly record: DecodedRecord;
 }
+
+/** What a record takes once it is decoded, roughly: its objects, and values that are larger in memory than on the wire. */
+export const heldBytes = ({ value }: StoredRecord): number => 200 + 3 * (value?.length ?? 0);
 
 export class Lane {
   /** Offset of the next record to be read. */

@@ -17,7 +17,7 @@ import { comparePositions, formatPosition, isAbove, type Position, samePosition 
 import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
 import { isHeld, readLogId, recordAt } from "./cuts-held.js";
-import { Lane } from "./lane.js";
+import { heldBytes, Lane } from "./lane.js";
 import { direct, type FlowLimits, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
 import { allRules, type ProtocolRules } from "./rules.js";
@@ -50,7 +50,7 @@ const defaultLimits: ReaderLimits = {
   mergeRecords: 20_000,
   watchdogMs: 30_000,
   verifyMs: 5_000,
-  aheadBytes: 64 << 10,
+  aheadBytes: 256 << 10,
 };
 /** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
 const cutsHeld = 20_000;
@@ -365,7 +365,7 @@ export class CutLogReader implements LogReader, WindowSource {
       if (this.#rules.memberByEpoch && record.epoch !== obeyed.epoch) return;
       if (comparePositions(record.at, obeyed.base.position) <= 0) return;
       if (this.#rules.skipApplied && !isAbove(record.at, applied)) lane.below += 1;
-      else lane.push({ offset: stored.offset, bytes: (stored.value?.length ?? 0) + 200, record });
+      else lane.push({ offset: stored.offset, bytes: heldBytes(stored), record });
     });
   }
 

@@ -1,0 +1,243 @@
+/**
+ * Somebody who moves a database with nothing but the command: a folder with a file and a settings file, a PostgreSQL database, and processes that
+ * are started, asked and stopped as in a terminal. Everything goes away with it.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import Database from "better-sqlite3";
+import { Client } from "pg";
+import { stringify } from "yaml";
+import { answerOf, type Ended, start, tailrace } from "../cli/command.js";
+import { differences, type Names } from "../support/oracles/tables-equal.js";
+import { until } from "../support/oracles/until.js";
+import { freshDatabase, type TestDatabase } from "../support/postgres.js";
+
+export const shopSchema = `
+  PRAGMA journal_mode = WAL;
+  CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+  CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL REFERENCES customers (id), total REAL, note TEXT, placed INTEGER);
+  CREATE INDEX orders_by_customer ON orders (customer);
+  CREATE TABLE heap (a, b);
+  INSERT INTO customers VALUES (1, 'Ada'), (2, 'Bo'), (3, 'Cy');
+  WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+    INSERT INTO orders SELECT i, 1 + i % 3, i / 7.0, 'note ' || i, 1700000000000 + i FROM n;
+`;
+const patienceMs = 60_000;
+
+export interface OperatorOptions {
+  readonly ddl?: string;
+  /** The block `log` of the settings; default: none. */
+  readonly log?: object;
+  readonly tables?: object;
+}
+interface ServiceStatus {
+  readonly service: string;
+  readonly state: string;
+  readonly why: string | null;
+  readonly code: string | null;
+}
+export interface Status {
+  readonly state: string;
+  readonly services: readonly ServiceStatus[];
+  readonly behind: { readonly changes: number | null; readonly ms: number | null; readonly why: string | null };
+  readonly positions: { readonly head: string | null; readonly applied: string | null };
+  readonly needsPerson: readonly string[];
+  readonly next: readonly string[];
+}
+
+export class Operator implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), "tailrace-e2e-"));
+  readonly pipeline = `walk${Math.floor(Math.random() * 1e9).toString(36)}`;
+  readonly #running = new Set<{ readonly child: ChildProcess; readonly ended: Promise<unknown> }>();
+  file = join(this.folder, "shop.db");
+  port = 0;
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly options: OperatorOptions,
+  ) {}
+
+  static async make(options: OperatorOptions = {}): Promise<Operator> {
+    const operator = new Operator(await freshDatabase(), options);
+    operator.port = await freeBase();
+    operator.sql(options.ddl ?? shopSchema);
+    operator.settings({});
+    return operator;
+  }
+
+  /** Writes the settings file; what is given wins. */
+  settings(more: Readonly<Record<string, unknown>>, file = "tailrace.yaml"): void {
+    const { log, tables } = this.options;
+    const settings = {
+      pipeline: this.pipeline,
+      source: { kind: "sqlite", path: "./shop.db" },
+      ...(log === undefined ? {} : { log }),
+      target: { url: this.database.url, schema: "public" },
+      ...(tables === undefined ? {} : { tables }),
+      http: { listen: `127.0.0.1:${this.port}` },
+    };
+    writeFileSync(join(this.folder, file), stringify({ ...settings, ...more }));
+  }
+
+  /** As an application that opens the file, writes and closes it. */
+  sql(text: string): void {
+    const db = new Database(this.file, { timeout: 10_000 });
+    try {
+      db.exec(text);
+    } finally {
+      db.close();
+    }
+  }
+
+  rows<T = Record<string, unknown>>(sql: string): T[] {
+    const db = new Database(this.file, { readonly: true });
+    try {
+      return db.prepare(sql).all() as T[];
+    } finally {
+      db.close();
+    }
+  }
+
+  tailrace(...words: readonly string[]): Promise<Ended> {
+    return tailrace(words, { cwd: this.folder });
+  }
+
+  /** The verb's answer; the verb must end with 0. */
+  async answer(...words: readonly string[]): Promise<Record<string, unknown>> {
+    const ended = await this.tailrace(...words, "--json");
+    if (ended.code !== 0) throw new Error(`tailrace ${words.join(" ")} ended with ${ended.code}: ${ended.stdout}${ended.stderr}`);
+    return answerOf(ended);
+  }
+
+  /** The error that a verb ends with. */
+  async refusal(...words: readonly string[]): Promise<{ readonly exit: number | null; readonly code: string; readonly message: string }> {
+    const ended = await this.tailrace(...words, "--json");
+    const error = JSON.parse(ended.stderr.split("\n").findLast((line) => line.startsWith("{")) ?? "{}") as {
+      code?: string;
+      message?: string;
+    };
+    return { exit: ended.code, code: error.code ?? "none", message: error.message ?? "" };
+  }
+
+  async status(): Promise<Status> {
+    return (await this.answer("status")) as unknown as Status;
+  }
+
+  /** Starts `tailrace run`; its standard error is thrown with a wait that fails. */
+  run(...words: readonly string[]): Running {
+    const started = start(["run", ...words], { cwd: this.folder });
+    this.#running.add(started);
+    return new Running(
+      started.child,
+      started.ended.finally(() => this.#running.delete(started)),
+    );
+  }
+
+  /** The application writes until it is stopped. */
+  async application(perSecond = 100): Promise<{ stop(): Promise<number> }> {
+    const script = fileURLToPath(new URL("application.mjs", import.meta.url));
+    const child = spawn(process.execPath, [script, this.file, String(perSecond)], { stdio: ["ignore", "pipe", "inherit"] });
+    const started = { child, ended: once(child, "close") };
+    this.#running.add(started);
+    const lines = createInterface({ input: child.stdout });
+    await once(lines, "line");
+    return {
+      stop: async () => {
+        const count = once(lines, "line");
+        child.kill("SIGTERM");
+        const [line] = (await count) as [string];
+        await started.ended;
+        this.#running.delete(started);
+        return Number(line);
+      },
+    };
+  }
+
+  async caughtUp(): Promise<void> {
+    const ended = await this.tailrace("wait", "caught-up", "--timeout", `${patienceMs}ms`);
+    if (ended.code !== 0) throw new Error(`${ended.stdout}${ended.stderr}${(await this.tailrace("status")).stdout}`);
+  }
+
+  async stopped(service: "source" | "sink"): Promise<ServiceStatus> {
+    const seen: { status: Status | null } = { status: null };
+    const find = (): ServiceStatus | undefined => seen.status?.services.find((one) => one.service === service && one.state === "stopped");
+    await until(
+      async () => {
+        seen.status = await this.status();
+        return find() !== undefined;
+      },
+      patienceMs,
+      () => `${service} did not stop: ${JSON.stringify(seen.status)}`,
+    );
+    const found = find();
+    if (found === undefined) throw new Error("the status was lost");
+    return found;
+  }
+
+  /** Lines of what differs between source and target now. */
+  async different(names: Names = { without: ["heap"] }): Promise<readonly string[]> {
+    const client = new Client({ connectionString: this.database.url });
+    await client.connect();
+    try {
+      return (await differences(this.file, client, names)).map(({ table, what }) => `${table}: ${what}`);
+    } finally {
+      await client.end();
+    }
+  }
+
+  metric(service: "source" | "sink", name: string): Promise<number | null> {
+    return metricOf(`http://127.0.0.1:${this.port + (service === "source" ? 1 : 2)}/metrics`, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { child, ended } of this.#running) {
+      child.kill("SIGTERM");
+      const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+      await ended;
+      clearTimeout(late);
+    }
+    if (existsSync(this.file) && this.options.log !== undefined) await this.tailrace("destroy", "--yes");
+    await this.database[Symbol.asyncDispose]();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export class Running {
+  constructor(
+    readonly child: ChildProcess,
+    readonly ended: Promise<Ended>,
+  ) {}
+
+  stop(): Promise<Ended> {
+    this.child.kill("SIGTERM");
+    return this.ended;
+  }
+}
+
+async function metricOf(url: string, name: string): Promise<number | null> {
+  const text = await (await fetch(url)).text();
+  const line = text.split("\n").find((one) => one.startsWith(`${name}{`) || one.startsWith(`${name} `));
+  return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
+/** Three free ports in a row, for the supervisor and its two roles. */
+async function freeBase(): Promise<number> {
+  for (;;) {
+    const base = 20_000 + Math.floor(Math.random() * 25_000);
+    const free = await Promise.all([0, 1, 2].map((n) => isFree(base + n)));
+    if (free.every(Boolean)) return base;
+  }
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
