@@ -258,11 +258,15 @@ const entries = {
     cause: "A value does not have the form its target type asks for.",
     remedy: "Mend the value at the source, or give the column another `type` in `tables:`",
   },
-  "value.range": { verdict: "stop", cause: "A number does not fit its target type.", remedy: "Widen the column's `type` in `tables:`" },
+  "value.range": {
+    verdict: "stop",
+    cause: "A number does not fit its target type.",
+    remedy: "Widen the column's `type` in `tables:`, or mend the value at the source",
+  },
   "value.length": {
     verdict: "stop",
     cause: "Text is longer than its target type allows.",
-    remedy: "Widen the column's `type` in `tables:`, or map it to `text`",
+    remedy: "Widen the column's `type` in `tables:`, map it to `text`, or mend the value at the source",
   },
   "value.nul": {
     verdict: "stop",
@@ -278,7 +282,7 @@ const entries = {
   "value.time": {
     verdict: "stop",
     cause: "A value is not a time in the format its mapping names.",
-    remedy: "Set `from` for the column in `tables:`, or map it to `text`",
+    remedy: "Set `from` for the column in `tables:`, map it to `text`, or mend the value at the source",
   },
   "value.null": {
     verdict: "stop",
