@@ -4,7 +4,7 @@ import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Conservation, LeftOut, Target, TargetSession } from "../../core/contracts/target.js";
 import { disposeQuietly } from "../../core/dispose.js";
-import { asTailraceError, TailraceError } from "../../core/errors.js";
+import { asTailraceError, describeError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
@@ -12,6 +12,7 @@ import { type Situation, supervise, together } from "../../core/supervise.js";
 import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { applier } from "./applier.js";
+import { mayBeMended } from "./widen.js";
 
 export interface SinkServiceOptions {
   readonly pipeline: string;
@@ -28,6 +29,7 @@ export interface SinkServiceOptions {
 
 const takeoverMs = 3_000;
 const pausePollMs = 500;
+const lookAgainMs: readonly number[] = [500, 1_000, 2_000, 4_000];
 
 export class SinkService implements Service, AsyncDisposable {
   readonly name = "sink";
@@ -52,7 +54,7 @@ export class SinkService implements Service, AsyncDisposable {
     const onChange = (situation: Situation): void => {
       this.#situation = situation;
     };
-    return supervise({ name: this.name, clock, log, onChange, session: (alive, s) => this.#session(alive, s) }, signal);
+    return supervise({ name: this.name, clock, log, onChange, session: (alive, s) => this.#patiently(alive, s) }, signal);
   }
 
   status(): ServiceStatus {
@@ -97,6 +99,29 @@ export class SinkService implements Service, AsyncDisposable {
     if (reader?.kind === "start-not-reached")
       return `the newest start (${formatPosition(reader.position)}) is above what is here; a newer one is needed`;
     return null;
+  }
+
+  /**
+   * What refuses a row may be mended by what is on its way: whoever has mended it starts source and sink together, and the sink is the faster one. So
+   * a refusal is looked at again a few times, each with all that the log holds by then, before a person is called.
+   */
+  async #patiently(alive: () => void, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    let tries = 0;
+    for (let windows = this.#windows; ; windows = this.#windows) {
+      try {
+        return await this.#session(alive, signal);
+      } catch (thrown) {
+        tries = windows === this.#windows ? tries : 0;
+        const delayMs = lookAgainMs[tries++];
+        if (!mayBeMended(thrown) || delayMs === undefined) throw thrown;
+        const error = asTailraceError(thrown);
+        const nowMs = clock.wallMs();
+        this.#situation = { state: "waiting", sinceMs: nowMs, error, attempt: { n: tries, nextAtMs: nowMs + delayMs } };
+        log.warn({ event: "sink.refused", code: error.code, where: error.where, attempt: tries, delayMs }, describeError(error));
+        await clock.delay(delayMs, signal);
+      }
+    }
   }
 
   async #session(alive: () => void, signal: AbortSignal): Promise<void> {

@@ -2,8 +2,8 @@
  * A window whose state the target refuses, made one with those that follow it.
  *
  * What a transaction has broken, a later one may have mended: then the two together can be applied, and the target skips the state between them
- * without ever showing half of a transaction. That is what "mend it at the source" means. Nothing is waited for: only what the log holds by now
- * is taken, and the refusal stands when that does not help.
+ * without ever showing half of a transaction. That is what "mend it at the source" means. Nothing is waited for here: only what the log holds by
+ * now is taken, and the refusal stands when that does not help.
  */
 import type { Window, WindowPart } from "../../core/contracts/log.js";
 import { isAbove, type Position } from "../../core/vocabulary/position.js";
