@@ -164,20 +164,21 @@ export class Operator implements AsyncDisposable {
     if (ended.code !== 0) throw new Error(`${ended.stdout}${ended.stderr}${(await this.tailrace("status")).stdout}`);
   }
 
-  async stopped(service: "source" | "sink"): Promise<ServiceStatus> {
-    const seen: { status: Status | null } = { status: null };
-    const find = (): ServiceStatus | undefined => seen.status?.services.find((one) => one.service === service && one.state === "stopped");
-    await until(
-      async () => {
-        seen.status = await this.status();
-        return find() !== undefined;
-      },
-      patienceMs,
-      () => `${service} did not stop: ${JSON.stringify(seen.status)}`,
-    );
-    const found = find();
-    if (found === undefined) throw new Error("the status was lost");
-    return found;
+  stopped(service: "source" | "sink"): Promise<ServiceStatus> {
+    return this.says(service, ({ state }) => state === "stopped");
+  }
+
+  /** Waits until a service says what is wanted. */
+  async says(service: "source" | "sink", wanted: (status: ServiceStatus) => boolean): Promise<ServiceStatus> {
+    const seen: { status: Status | null; found: ServiceStatus | null } = { status: null, found: null };
+    const look = async (): Promise<boolean> => {
+      seen.status = await this.status();
+      seen.found = seen.status.services.find((one) => one.service === service && wanted(one)) ?? null;
+      return seen.found !== null;
+    };
+    await until(look, patienceMs, () => `${service} does not say what is wanted: ${JSON.stringify(seen.status)}`);
+    if (seen.found === null) throw new Error("the status was lost");
+    return seen.found;
   }
 
   /** Lines of what differs between source and target now. */
