@@ -18,7 +18,7 @@ import { isPlanned, queriesAfterRows, queriesBeforeRows, type TargetTables } fro
 import { fenceError, isFenced } from "./fence.js";
 import { isRowError } from "./pg-errors.js";
 import { replay } from "./replay.js";
-import { addCountsQuery, advanceQuery, fenceAndAdvanceQuery, fenceQuery, type Place } from "./state.js";
+import { addCountsQuery, advanceQuery, fenceAndAdvanceQuery, fenceQuery, type Place, readState } from "./state.js";
 import { OutOfOrder, WindowBuffer } from "./window-buffer.js";
 import { liveQueries, writeSegments } from "./write-segments.js";
 
@@ -44,9 +44,16 @@ export async function applyWindow(context: ApplyContext, window: Window, signal:
       return await applyInSets(context, window, (s) => window.inSourceOrder(s), signal);
     }
   } catch (thrown) {
-    if (!isRowError(thrown)) throw thrown;
-    return replay(context, window, signal);
+    if (isRowError(thrown)) return replay(context, window, signal);
+    // Whoever still has an older plan meets tables of the newer one before its fence tells.
+    if (thrown instanceof TailraceError && thrown.code === "plan.changed") await refuseOlderOwner(context);
+    throw thrown;
   }
+}
+
+async function refuseOlderOwner(context: ApplyContext): Promise<void> {
+  const state = await readState(context.plain, context.place);
+  if (state !== null && state.epoch !== context.epoch) throw await fenceError(context, null);
 }
 
 async function applyInSets(context: ApplyContext, window: Window, parts: Parts, signal: AbortSignal): Promise<Counts> {

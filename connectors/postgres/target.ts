@@ -4,7 +4,7 @@ import type { AppliedCut } from "../../core/contracts/log.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Conservation, Direction, Passed, StaleTable, Target, TargetSession } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
-import type { GroupId, PipelineId, TableId } from "../../core/vocabulary/ids.js";
+import { type GroupId, type OwnerEpoch, ownerEpoch, type PipelineId, type TableId } from "../../core/vocabulary/ids.js";
 import { Connection } from "./connection.js";
 import type { ConnectionSettings } from "./connection-url.js";
 import { destroyPipeline } from "./destroy.js";
@@ -65,10 +65,17 @@ export class PostgresTarget implements Target {
   }
 
   async paused(group: GroupId, signal: AbortSignal): Promise<boolean> {
-    const text = "SELECT paused FROM tailrace.consistency_group WHERE pipeline = $1 AND group_id = $2";
-    return this.#askState(signal, false, async (connection) => {
-      const [row] = await connection.rows<{ paused: boolean }>(text, [this.options.pipeline, group]);
-      return row?.paused === true;
+    return (await this.watch(group, signal)).paused;
+  }
+
+  async watch(group: GroupId, signal: AbortSignal): Promise<{ readonly paused: boolean; readonly owner: OwnerEpoch | null }> {
+    const text = `SELECT g.paused, p.owner_epoch FROM tailrace.consistency_group AS g
+                  LEFT JOIN tailrace.pipeline AS p ON p.pipeline = g.pipeline AND p.group_id = g.group_id AND p.active
+                  WHERE g.pipeline = $1 AND g.group_id = $2`;
+    return this.#askState(signal, { paused: false, owner: null }, async (connection) => {
+      const [row] = await connection.rows<{ paused: boolean; owner_epoch: string | null }>(text, [this.options.pipeline, group]);
+      const epoch = row?.owner_epoch ?? null;
+      return { paused: row?.paused === true, owner: epoch === null ? null : ownerEpoch(Number(epoch)) };
     });
   }
 

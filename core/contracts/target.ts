@@ -54,6 +54,8 @@ export interface Target extends AsyncDisposable {
   /** Operator's wish; survives restarts. Never touches the row that the compare-and-set locks. */
   setPaused(group: GroupId, paused: boolean, signal: AbortSignal): Promise<void>;
   paused(group: GroupId, signal: AbortSignal): Promise<boolean>;
+  /** What an owner asks now and then: the operator's wish, and whose the target is by now. */
+  watch(group: GroupId, signal: AbortSignal): Promise<{ readonly paused: boolean; readonly owner: OwnerEpoch | null }>;
   /**
    * Advisory lock on its own connection with a heartbeat, then owner epoch + 1. Durable on return: our epoch; an older owner can commit
    * nothing any more. A holder that does not beat is ended after `takeoverMs`; one that beats makes this reject with `target.standing-by`.

@@ -9,7 +9,7 @@ import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
-import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
+import type { GroupId, OwnerEpoch, TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { applier } from "./applier.js";
 import { mayBeMended } from "./widen.js";
@@ -28,7 +28,7 @@ export interface SinkServiceOptions {
 }
 
 const takeoverMs = 3_000;
-const pausePollMs = 500;
+const watchMs = 500;
 const lookAgainMs: readonly number[] = [500, 1_000, 2_000, 4_000];
 
 export class SinkService implements Service, AsyncDisposable {
@@ -145,7 +145,7 @@ export class SinkService implements Service, AsyncDisposable {
       this.#options.log.info({ event: "sink.session", owner: session.epoch, applied: this.#position() }, "applying to the target");
     };
     try {
-      await together([(s) => this.#apply(session, reader, { alive, onOpen }, s), (s) => this.#watchPause(target, s)], signal);
+      await together([(s) => this.#apply(session, reader, { alive, onOpen }, s), (s) => this.#watch(target, session.epoch, s)], signal);
     } finally {
       this.#reader = null;
     }
@@ -187,16 +187,22 @@ export class SinkService implements Service, AsyncDisposable {
     return applier({ reader, session, group, publisher, clock, isPaused: () => this.#paused, onOpen, onApplied, onFinish }, signal);
   }
 
-  /** The wish is read on a connection that no window uses; a database that does not answer is met by the applier first. */
-  async #watchPause(target: Target, signal: AbortSignal): Promise<void> {
+  /** Asked on a connection that no window uses; a database that does not answer is met by the applier first. */
+  async #watch(target: Target, epoch: OwnerEpoch, signal: AbortSignal): Promise<void> {
     const { clock, group, log } = this.#options;
     for (;;) {
-      await clock.delay(pausePollMs, signal);
+      await clock.delay(watchMs, signal);
       this.#meters.paused(this.#paused);
-      const paused = await target.paused(group, signal).catch((thrown: unknown) => {
+      const { paused, owner } = await target.watch(group, signal).catch((thrown: unknown) => {
         if (asTailraceError(thrown).verdict === "stop") throw thrown;
-        return this.#paused;
+        return { paused: this.#paused, owner: epoch };
       });
+      // An idle owner would never meet its fence, and go on reading the topics of an older plan.
+      if (owner !== epoch)
+        throw new TailraceError("target.fenced", {
+          what: "Another sink has taken over, or the plan was changed",
+          where: { ours: epoch, newest: owner },
+        });
       if (paused === this.#paused) continue;
       this.#paused = paused;
       log.info({ event: paused ? "sink.paused" : "sink.resumed" }, paused ? "paused" : "resumed");

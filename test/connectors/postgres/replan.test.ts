@@ -16,6 +16,7 @@ import {
   parentTable,
   planOf,
 } from "../../contracts/target-fixtures.js";
+import { theGroup } from "../../../core/vocabulary/ids.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
 import { changesOf, created, deleted, describeTable, updated } from "../../support/synthetic-window.js";
 import { readRows } from "./context.js";
@@ -126,6 +127,9 @@ describe("a second plan", () => {
     const wider = describeTable("parent", { id: "integer", name: "text", note: "text" }, ["id"]);
     const window = changesOf(wider, updated(4, [1n], [...parentRow(1), "new"]));
     await expect(old.apply(window)).rejects.toMatchObject({ code: "target.fenced" });
+    expect(await target.watch(theGroup, never)).toEqual({ paused: false, owner: old.session.epoch + 1 });
+    const stranger = describeTable("of the new plan", { id: "integer" }, ["id"]);
+    await expect(old.apply(changesOf(stranger, created(4, [1n], [1n])))).rejects.toMatchObject({ code: "target.fenced" });
     await old[Symbol.asyncDispose]();
     await using owner = await Owner.of(target);
     await owner.apply(window);
