@@ -163,7 +163,9 @@ async function untilStreaming(
       const sink = view.services.find(({ service }) => service === "sink");
       const read = view.tables.reduce((sum, table) => sum + (table.rowsRead ?? 0), 0);
       const nowMs = systemClock.monotonicMs();
-      if (view.phase === "streaming" && sink?.state === "running") {
+      // The two services report apart: a quick sink has ended the snapshot before the source has told what it read.
+      const isRead = view.tables.length > 0 && view.tables.every(({ phase }) => phase === "streaming");
+      if (view.phase === "streaming" && isRead && sink?.state === "running") {
         const ms = nowMs - startedMs;
         return {
           said: `${plural(read, "row")} copied at ${formatCount((read / ms) * 1000)} rows/s, services' start included`,
