@@ -63,7 +63,8 @@ function visit(node, parent, shape, lineOf) {
   }
   if (importTypes.has(node.type)) {
     const source = node.source ?? node.argument;
-    if (source) shape.imports.push({ specifier: typeof source.value === "string" ? source.value : null, line });
+    const onCall = node.type === "ImportExpression";
+    if (source) shape.imports.push({ specifier: typeof source.value === "string" ? source.value : null, line, onCall });
   }
   if (node.type in forbiddenTypes) shape.findings.push({ kind: forbiddenTypes[node.type], line });
   if (node.type === "CallExpression") shape.calls.push({ callee: calleeName(node.callee), line, args: node.arguments });

@@ -1,7 +1,8 @@
 /** docs/cli.md, made from the program itself. */
 import type { Command } from "commander";
 import { exits } from "./exit-codes.js";
-import { buildProgram, laterVerbs } from "./program.js";
+import { laterVerbs } from "./later-verbs.js";
+import { buildProgram } from "./program.js";
 
 const meanings: Readonly<Record<keyof typeof exits, string>> = {
   done: "done, nothing pending that the verb promised",

@@ -4,6 +4,7 @@
  */
 import { Command, Option } from "commander";
 import type { Verb } from "./invocation.js";
+import { laterVerbs } from "./later-verbs.js";
 
 export interface Called {
   readonly load: () => Promise<{ readonly verb: Verb }>;
@@ -36,18 +37,6 @@ export function buildProgram(call: (called: Called) => void): Command {
     add(name, `(comes with ${comes})`, () => import("./verbs/later.js"), { hidden: true, words: "[words...]", loose: true });
   return program;
 }
-
-/** Verbs whose names are fixed and whose capability is not built. */
-export const laterVerbs: readonly (readonly [name: string, comes: string])[] = [
-  ["verify", "verification"],
-  ["cutover", "the cutover"],
-  ["rollback", "the cutover"],
-  ["dlq", "quarantine"],
-  ["roles", "least-privilege roles"],
-  ["schema", "schema evolution"],
-  ["bundle", "the support bundle"],
-  ["console", "the console"],
-];
 
 const afterHelp = `
 Start here:

@@ -1,6 +1,6 @@
 import { TailraceError } from "../../core/errors.js";
 import type { Verb } from "../invocation.js";
-import { laterVerbs } from "../program.js";
+import { laterVerbs } from "../later-verbs.js";
 
 /** Names that are fixed and whose capability is not built: said plainly, so that no script believes that it has run. */
 export const verb: Verb = ({ words }) => {

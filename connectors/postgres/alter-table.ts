@@ -5,7 +5,7 @@
  * again by whoever executes it: a new column is empty until then, and one of another type holds what PostgreSQL's cast makes of it, or nothing.
  */
 import type { ColumnPlan, TablePlan } from "../../core/contracts/plan.js";
-import type { FoundColumn, FoundTable } from "./existing-table.js";
+import type { FoundColumn, FoundTable } from "./found-table.js";
 import { qualified, quoteName, quoteText } from "./quote.js";
 
 export interface Alteration {

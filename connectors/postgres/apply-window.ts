@@ -7,32 +7,20 @@
  * A crash anywhere before COMMIT leaves nothing; a lost answer to COMMIT is `target.undecided`.
  */
 import type { AppliedCut, Window, WindowPart } from "../../core/contracts/log.js";
-import type { Conservation } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
-import type { OwnerEpoch, TableId } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition } from "../../core/vocabulary/position.js";
+import type { ApplyContext, Counts } from "./apply-context.js";
 import { assertCommitted, commit, isAnswer, rollback, undecided } from "./commit.js";
-import type { Connection, PipelineResult, Query } from "./connection.js";
+import type { PipelineResult, Query } from "./connection.js";
 import { Tally } from "./conservation.js";
-import { isPlanned, queriesAfterRows, queriesBeforeRows, type TargetTables } from "./controls.js";
+import { isPlanned, queriesAfterRows, queriesBeforeRows } from "./controls.js";
 import { fenceError, isFenced } from "./fence.js";
 import { isRowError } from "./pg-errors.js";
 import { replay } from "./replay.js";
-import { addCountsQuery, advanceQuery, fenceAndAdvanceQuery, fenceQuery, type Place, readState } from "./state.js";
+import { addCountsQuery, advanceQuery, fenceAndAdvanceQuery, fenceQuery, readState } from "./state.js";
 import { OutOfOrder, WindowBuffer } from "./window-buffer.js";
 import { liveQueries, writeSegments } from "./write-segments.js";
 
-export interface ApplyContext {
-  readonly place: Place;
-  readonly epoch: OwnerEpoch;
-  readonly tables: TargetTables;
-  readonly former: ReadonlySet<TableId>;
-  /** For windows that go in one round trip, and for replays. */
-  readonly pipelined: Connection;
-  /** For windows that are streamed, and for COPY. */
-  readonly plain: Connection;
-}
-export type Counts = ReadonlyMap<TableId, Conservation>;
 type Parts = (signal: AbortSignal) => AsyncIterable<WindowPart>;
 
 export async function applyWindow(context: ApplyContext, window: Window, signal: AbortSignal): Promise<Counts> {

@@ -6,28 +6,8 @@ import type { ColumnPlan, TablePlan } from "../../core/contracts/plan.js";
 import { TailraceError } from "../../core/errors.js";
 import { type Alteration, alterationOf, isPlanned } from "./alter-table.js";
 import type { Connection } from "./connection.js";
+import type { FoundColumn, FoundTable } from "./found-table.js";
 import { qualified } from "./quote.js";
-
-export interface FoundTable {
-  readonly oid: number;
-  readonly kind: string;
-  readonly persistence: string;
-  readonly is_partition: boolean;
-  readonly inherits: boolean;
-  readonly row_security: boolean;
-  readonly columns: readonly FoundColumn[];
-  readonly key: readonly string[] | null;
-  readonly key_deferrable: boolean;
-  readonly in_the_way: readonly string[];
-}
-export interface FoundColumn {
-  readonly name: string;
-  readonly type: string;
-  readonly not_null: boolean;
-  readonly has_default: boolean;
-  readonly generated: boolean;
-  readonly identity_always: boolean;
-}
 
 /**
  * `ours`: this pipeline has written to it before. Then rows are expected, constraints are the operator's own decision, and columns are made to fit

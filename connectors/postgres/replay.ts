@@ -9,7 +9,7 @@ import type { Window, WindowPart } from "../../core/contracts/log.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { keyOf, type TableDescription } from "../../core/vocabulary/table.js";
 import type { Key } from "../../core/vocabulary/value.js";
-import type { ApplyContext, Counts } from "./apply-window.js";
+import type { ApplyContext, Counts } from "./apply-context.js";
 import { commit, rollback } from "./commit.js";
 import type { Query } from "./connection.js";
 import { Tally } from "./conservation.js";

@@ -47,6 +47,20 @@ const at = (s: (typeof statements)[number]): string => `${s.shape.path}:${s.line
 const isRelative = (specifier: string | null): boolean => specifier?.startsWith(".") === true;
 const isForeign = (specifier: string | null): boolean => specifier !== null && !isRelative(specifier) && !specifier.startsWith("node:");
 
+/** Each circle once, as the way around it. */
+function circlesIn(below: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const walk = (path: string, way: readonly string[]): void => {
+    if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(" ▸ "));
+    if (done.has(path) || way.includes(path)) return;
+    for (const next of below.get(path) ?? []) walk(next, [...way, path]);
+    done.add(path);
+  };
+  for (const path of below.keys()) walk(path, []);
+  return circles;
+}
+
 describe("the import law", () => {
   it("lets every room see only the rooms below it", () => {
     const broken = statements.filter(
@@ -71,6 +85,15 @@ describe("the import law", () => {
     expect(scattered.map(([name, seen]) => `${name} in ${[...seen].join(", ")}`)).toEqual([]);
     const astray = [...rooms].filter(([name, seen]) => home[name] !== undefined && [...seen].some((room) => room !== home[name]));
     expect(astray.map(([name, seen]) => `${name} belongs to ${home[name]}, not to ${[...seen].join(", ")}`)).toEqual([]);
+  });
+
+  it("has no circles: no file needs itself to be loaded", () => {
+    const below = new Map<string, string[]>(shapes.map(({ path }) => [path, []]));
+    for (const { shape, specifier, onCall } of statements) {
+      if (specifier === null || onCall || !isRelative(specifier)) continue;
+      below.get(shape.path)?.push(normalize(join(dirname(shape.path), specifier)).replace(/\.js$/, ".ts"));
+    }
+    expect(circlesIn(below)).toEqual([]);
   });
 
   it("names every import by a literal, relative ones by their .js file", () => {

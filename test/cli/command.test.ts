@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { laterVerbs } from "../../cli/program.js";
+import { laterVerbs } from "../../cli/later-verbs.js";
 import { answerOf, start, tailrace } from "./command.js";
 
 let directory: string;

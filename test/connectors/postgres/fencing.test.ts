@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ApplyContext } from "../../../connectors/postgres/apply-window.js";
+import type { ApplyContext } from "../../../connectors/postgres/apply-context.js";
 import { applyWindow } from "../../../connectors/postgres/apply-window.js";
 import { connectTarget } from "../../../connectors/postgres/connect.js";
 import { Connection } from "../../../connectors/postgres/connection.js";
