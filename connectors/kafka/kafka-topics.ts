@@ -11,6 +11,8 @@ import { type Admin, ConfigResourceTypes } from "./library.js";
 import { settle } from "./settle.js";
 
 const patienceMs = 60_000;
+/** How long news of a topic may travel between brokers. */
+const newsPatienceMs = 15_000;
 const checkedSettings = ["cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes"];
 
 /** What is missing is made; then all are looked at, also those just made: the broker may have its own mind about them. */
@@ -24,17 +26,36 @@ export async function ensureTopics(link: BrokerLink, topics: readonly TopicSpec[
       const there = new Set(await admin.listTopics());
       const missing = topics.filter(({ topic }) => !there.has(topic));
       if (missing.length > 0)
-        await admin.createTopics({ topics: missing.map((spec) => creation(spec, replicationFactor)), timeout: 30_000 });
+        // The library would wait for their leaders, and fail if the broker it asks has not heard of them yet: that is waited for below.
+        await admin.createTopics({
+          topics: missing.map((spec) => creation(spec, replicationFactor)),
+          timeout: 30_000,
+          waitForLeaders: false,
+        });
     },
     signal,
   );
-  const counts = await link.ask(
-    names,
-    (cluster) => Promise.resolve(new Map(names.map((name) => [name, cluster.findTopicPartitionMetadata(name).length]))),
-    signal,
-  );
+  const counts = await partitionsOf(link, names, signal);
   const settings = await withAdmin(link.options, (admin) => describe(admin, names, link, signal), signal);
   for (const spec of topics) assertUsable(spec, counts.get(spec.topic) ?? 0, settings.get(spec.topic) ?? new Map());
+}
+
+/** They are there: who does not know them has not heard of them yet. */
+async function partitionsOf(link: BrokerLink, names: readonly Topic[], signal: AbortSignal): Promise<ReadonlyMap<Topic, number>> {
+  const { clock } = link.options;
+  const untilMs = clock.monotonicMs() + newsPatienceMs;
+  for (;;) {
+    try {
+      return await link.ask(
+        names,
+        (cluster) => Promise.resolve(new Map(names.map((name) => [name, cluster.findTopicPartitionMetadata(name).length]))),
+        signal,
+      );
+    } catch (error) {
+      const unheard = error instanceof TailraceError && error.code === "log.topic-missing";
+      if (!unheard || clock.monotonicMs() > untilMs) throw error;
+    }
+  }
 }
 
 /** Returns when the topics are known no more. */

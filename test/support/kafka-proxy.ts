@@ -1,4 +1,7 @@
-/** Stands between a client and a broker and loses what it is told to: the answer to a produce request, or the request itself. */
+/**
+ * Stands between a client and a broker and loses what it is told to: the answer to a produce request, or the request itself; or it answers as a
+ * broker does that has not heard of a topic yet.
+ */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 /** `drop-answer`: stored, then both sides are cut. `drop-request`: cut before the broker has it. `swallow`: stored, and never answered. */
@@ -8,9 +11,13 @@ export interface KafkaProxy extends AsyncDisposable {
   /** Decides for the n-th produce request, from 1. */
   decide: (produce: number) => Fate;
   readonly lost: number;
+  /** The next so many answers about this topic say that nobody knows it. */
+  forget(topic: string, answers: number): void;
 }
 
 const produceApi = 0;
+const metadataApi = 3;
+const unknownTopic = 3;
 
 export async function startKafkaProxy(port: number, target: number): Promise<KafkaProxy> {
   const proxy = new Proxying(port, target);
@@ -22,6 +29,7 @@ class Proxying implements KafkaProxy {
   decide: (produce: number) => Fate = () => "pass";
   lost = 0;
   #produced = 0;
+  #forgotten = { topic: "", answers: 0 };
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -36,6 +44,10 @@ class Proxying implements KafkaProxy {
     return new Promise((resolve, reject) => this.#server.once("error", reject).listen(this.port, "127.0.0.1", resolve));
   }
 
+  forget(topic: string, answers: number): void {
+    this.#forgotten = { topic, answers };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -44,6 +56,7 @@ class Proxying implements KafkaProxy {
   #join(client: Socket): void {
     const broker = connect(this.target, "127.0.0.1");
     const fates = new Map<number, Fate>();
+    const aboutTopics = new Set<number>();
     const cut = (): void => {
       client.destroy();
       broker.destroy();
@@ -60,6 +73,7 @@ class Proxying implements KafkaProxy {
         const fate = frame.readInt16BE(4) === produceApi ? this.decide(++this.#produced) : "pass";
         if (fate !== "pass") this.lost++;
         if (fate === "drop-request") return cut();
+        if (frame.readInt16BE(4) === metadataApi) aboutTopics.add(frame.readInt32BE(8));
         fates.set(frame.readInt32BE(8), fate);
         broker.write(frame);
       }
@@ -69,9 +83,19 @@ class Proxying implements KafkaProxy {
         const fate = fates.get(frame.readInt32BE(4)) ?? "pass";
         fates.delete(frame.readInt32BE(4));
         if (fate === "drop-answer") return cut();
+        if (aboutTopics.delete(frame.readInt32BE(4))) this.#answerForgetting(frame);
         if (fate === "pass") client.write(frame);
       }
     });
+  }
+
+  /** In an answer about topics each name (two bytes of length before it) follows its error code. */
+  #answerForgetting(frame: Buffer): void {
+    const { topic, answers } = this.#forgotten;
+    const name = answers > 0 ? frame.indexOf(topic) : -1;
+    if (name < 4) return;
+    frame.writeInt16BE(unknownTopic, name - 4);
+    this.#forgotten = { topic, answers: answers - 1 };
   }
 }
 

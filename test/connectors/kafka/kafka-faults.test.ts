@@ -31,6 +31,13 @@ describe.skipIf(missing !== null)(`a Kafka broker in trouble${missing === null ?
     await broker?.stop();
   });
 
+  it("makes topics that the broker which is asked about them has not heard of yet", async () => {
+    const topic = randomTopic();
+    proxy.forget(topic, 8);
+    await store.ensure([spec(topic)], patience());
+    expect((await store.bounds([topic], patience())).get(topic)).toEqual([{ first: 0, end: 0 }]);
+  });
+
   it("is ridden over by one appender and one tail when it is killed and started again", async () => {
     const topic = randomTopic();
     await store.ensure([spec(topic)], patience());
