@@ -27,6 +27,8 @@ export class Lane {
   #entries: LaneEntry[] = [];
   bytes = 0;
   paused = false;
+  /** A record of a newer epoch has come: what follows waits for that epoch's start, and is read again from there. */
+  isPastEpoch = false;
 
   constructor(
     readonly topic: Topic,
@@ -92,6 +94,7 @@ export class Lane {
   restart(from: number): Offset {
     this.consumedTo = from;
     this.#belowAtConsumed = 0;
+    this.isPastEpoch = false;
     return this.rewind();
   }
 }

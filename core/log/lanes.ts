@@ -19,7 +19,9 @@ export function direct(
   const full = lanes.heldBytes() > limits.totalBytes;
   for (const lane of lanes.all()) {
     const held = lane.bytes > limits.laneBytes || (full && lane.size > 0);
-    const pause = !obeyed || (held && needs?.(lane) !== true);
+    // While a cut lacks records, late ones of its epoch may still stand behind those of a newer one.
+    const inVain = !obeyed || (lane.isPastEpoch && needs === null);
+    const pause = inVain || (held && needs?.(lane) !== true);
     if (pause === lane.paused) continue;
     lane.paused = pause;
     if (pause) tail.pause(lane.topic, lane.partition);

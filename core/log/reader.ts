@@ -362,6 +362,7 @@ export class CutLogReader implements LogReader, WindowSource {
     fresh.forEach((stored, i) => {
       const record = decoded[i];
       if (record === null || record === undefined) return;
+      lane.isPastEpoch ||= record.epoch > obeyed.epoch;
       if (this.#rules.memberByEpoch && record.epoch !== obeyed.epoch) return;
       if (comparePositions(record.at, obeyed.base.position) <= 0) return;
       if (this.#rules.skipApplied && !isAbove(record.at, applied)) lane.below += 1;

@@ -79,6 +79,8 @@ export class LogContext {
   readonly log = new MemoryLog();
   readonly topics = countedTopics(prefix, tables);
   applied: AppliedCut | null = null;
+  /** Records that readers have decoded. */
+  decoded = 0;
   #ids = 0;
 
   constructor(readonly clock: Clock = systemClock) {}
@@ -107,7 +109,13 @@ export class LogContext {
 
   reader(limits: Partial<ReaderLimits> = {}): CutLogReader {
     const store = this.log.store();
-    return new CutLogReader({ store, decoder, clock: this.clock, prefix, group: theGroup, topics: this.topics, limits });
+    const counting: ChangeDecoder = {
+      decode: (records, until) => {
+        this.decoded += records.length;
+        return decoder.decode(records, until);
+      },
+    };
+    return new CutLogReader({ store, decoder: counting, clock: this.clock, prefix, group: theGroup, topics: this.topics, limits });
   }
 
   /** Windows until the log is applied up to `until`; the state goes on in `applied`. */

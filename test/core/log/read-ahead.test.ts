@@ -40,6 +40,19 @@ describe("reading ahead", () => {
     );
   });
 
+  it("does not read a long log once more for every writer that began in it", async () => {
+    const log = await context();
+    await fill(log, 1);
+    await log.apply(at(1));
+    for (let n = 0; n < 10; n++) await (await log.session())[Symbol.asyncDispose]();
+    await using session = await log.session();
+    for (let i = 2; i <= 400; i++) await append(session, { to: at(i), rows: [[i % 2 === 0 ? "a" : "b", at(i)]] });
+    log.log.pageRecords = 10;
+    log.decoded = 0;
+    await log.apply(at(400));
+    expect(log.decoded).toBeLessThan(2 * 400);
+  });
+
   it("changes nothing about what is handed over", async () => {
     const batch = fc.record({
       a: fc.integer({ min: 0, max: 12 }),
