@@ -8,6 +8,7 @@
 import type { Clock } from "../core/clock.js";
 import type { BatchPart } from "../core/contracts/change.js";
 import type { ChangeEncoder, EncodedPart } from "../core/contracts/log.js";
+import { passing } from "../core/crash-points.js";
 import { snapshotTopic, tableTopic } from "../core/topics.js";
 import type { TableId, WriterEpoch } from "../core/vocabulary/ids.js";
 import type { Position } from "../core/vocabulary/position.js";
@@ -110,8 +111,10 @@ class Encoder implements ChangeEncoder {
 
   async #registerEnvelope({ described, schemas, rows }: PreparedTable, signal: AbortSignal): Promise<EnvelopeWriter> {
     const { registry, prefix } = this.#options;
+    passing("source.schema-seen");
     const keyId = await registry.idFor(`${described.topic}-key`, schemas.key, signal);
     const valueId = await registry.idFor(`${described.topic}-value`, schemas.envelope, signal);
+    passing("source.schema-registered");
     return new EnvelopeWriter(this.#out, { prefix, described, rows, keyId, valueId });
   }
 

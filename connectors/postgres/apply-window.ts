@@ -7,6 +7,7 @@
  * A crash anywhere before COMMIT leaves nothing; a lost answer to COMMIT is `target.undecided`.
  */
 import type { AppliedCut, Window, WindowPart } from "../../core/contracts/log.js";
+import { leaving, passing } from "../../core/crash-points.js";
 import { TailraceError } from "../../core/errors.js";
 import { comparePositions, formatPosition } from "../../core/vocabulary/position.js";
 import type { ApplyContext, Counts } from "./apply-context.js";
@@ -79,8 +80,11 @@ async function applyInOneGo(context: ApplyContext, window: Window, after: Applie
     ...(counts.size === 0 ? [] : [addCountsQuery(place, counts)]),
     { text: "COMMIT" },
   ];
-  const result = await pipelined.pipeline(queries);
-  await decided(context, window, queries.length - 1, result);
+  passing("sink.commit-before");
+  const sent = pipelined.pipeline(queries);
+  leaving("sink.commit-sent");
+  await decided(context, window, queries.length - 1, await sent);
+  passing("sink.commit-done");
   return counts;
 }
 
@@ -109,6 +113,7 @@ class StreamedWindow {
     const { tables, plain } = this.context;
     if (!this.isOpen) await this.#open();
     await writeSegments(plain, tables, buffer.take(), this.#tally);
+    passing("sink.rows-part");
   }
 
   async end(after: AppliedCut): Promise<Counts> {
@@ -117,7 +122,11 @@ class StreamedWindow {
     const counts = this.#tally.checked();
     if (counts.size > 0) await plain.query(addCountsQuery(place, counts));
     await plain.query(advanceQuery(place, after));
-    await commit(plain);
+    passing("sink.commit-before");
+    const sent = commit(plain);
+    leaving("sink.commit-sent");
+    await sent;
+    passing("sink.commit-done");
     this.isOpen = false;
     return counts;
   }
@@ -132,8 +141,10 @@ class StreamedWindow {
     const { place, epoch, tables, plain } = this.context;
     this.isOpen = true;
     await plain.query("BEGIN");
+    passing("sink.begun");
     try {
       await plain.query(fenceQuery({ place, epoch, before: this.window.before }));
+      passing("sink.fenced");
     } catch (thrown) {
       if (!isFenced(thrown)) throw thrown;
       await this.abandon();

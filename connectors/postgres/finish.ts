@@ -7,6 +7,7 @@
  */
 import type { ForeignKeyPlan, IndexPlan } from "../../core/contracts/plan.js";
 import type { LeftOut } from "../../core/contracts/target.js";
+import { passing } from "../../core/crash-points.js";
 import { TailraceError } from "../../core/errors.js";
 import type { OwnerEpoch } from "../../core/vocabulary/ids.js";
 import { commit, rollback } from "./commit.js";
@@ -37,8 +38,10 @@ export async function finishTables(context: FinishContext, signal: AbortSignal):
   const build = async (table: TargetTable, object: string, work: () => Promise<void>): Promise<void> => {
     signal.throwIfAborted();
     const why = await reasonAgainst(work);
+    passing("sink.ddl-part");
     if (why !== null) leftOut.get(table)?.push({ object, why });
   };
+  passing("sink.ddl-before");
   for (const table of due) {
     for (const index of table.plan.indexes) await build(table, objectName(table, index), () => buildIndex(context, table, index));
   }
@@ -52,6 +55,7 @@ export async function finishTables(context: FinishContext, signal: AbortSignal):
     await owned(context, [`ANALYZE ${qualified(table.plan.target)}`]);
     await record(context, table, leftOut.get(table) ?? []);
   }
+  passing("sink.ddl-after");
   return readLeftOut(context);
 }
 

@@ -2,6 +2,7 @@
 import type { Control } from "../../core/contracts/change.js";
 import type { AppliedCut, Window } from "../../core/contracts/log.js";
 import type { Conservation, LeftOut, TargetSession } from "../../core/contracts/target.js";
+import { passing } from "../../core/crash-points.js";
 import { TailraceError } from "../../core/errors.js";
 import type { OwnerEpoch, TableId } from "../../core/vocabulary/ids.js";
 import type { ApplyContext } from "./apply-context.js";
@@ -137,7 +138,9 @@ async function takeOver(
     applicationName,
   );
   signal.throwIfAborted();
+  passing("sink.own-before");
   const state = await raiseEpoch(plain, place, own);
+  passing("sink.owned");
   if (state === null) throw new TailraceError("target.fenced", { what: "This direction is no longer active", where: { ...place } });
   const stored = await readStoredTables(plain, place);
   const loaded = await loadTables(

@@ -3,6 +3,7 @@
  * row at the position stays as anchor. Whatever stands in the way, it gives up: the next call goes on.
  */
 import type { Clock } from "../../core/clock.js";
+import { passing } from "../../core/crash-points.js";
 import { type Database, isBusy } from "./database.js";
 import { politely } from "./write.js";
 
@@ -50,6 +51,7 @@ export class Pruner {
       try {
         const forgot = politely(writer, () => isOurs() && writer.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(until));
         if (forgot === false) return;
+        passing("source.log-pruned");
       } catch (thrown) {
         if (isBusy(thrown)) return;
         throw thrown;

@@ -3,6 +3,7 @@
  * source from forgetting, so nothing here waits and no failure reaches the sink.
  */
 import { type Clock, Backoff } from "../clock.js";
+import { passing } from "../crash-points.js";
 import { disposeQuietly } from "../dispose.js";
 import type { AppliedCut, AppliedFollower, AppliedPublisher } from "../contracts/log.js";
 import type { LogAppender, LogStore, LogTail, StoredRecord } from "../contracts/log-store.js";
@@ -72,6 +73,7 @@ export class LogAppliedPublisher implements AppliedPublisher {
     const key = Buffer.from(String(sending.group), "utf8");
     const value = Buffer.from(appliedCutToJson(sending.applied), "utf8");
     await this.#appender.append([{ topic: this.#topic, partition: 0, key, value, headers: [] }], signal);
+    passing("sink.applied-published");
     if (this.#waiting === sending) this.#waiting = null;
   }
 }

@@ -25,6 +25,12 @@ export async function isHeld(store: LogStore, cuts: Topic, last: StoredRecord, s
   return found !== null && Buffer.compare(found.value ?? Buffer.alloc(0), last.value ?? Buffer.alloc(0)) === 0;
 }
 
+export const gap = (topic: Topic, partition: number, needed: number, first: number): TailraceError =>
+  new TailraceError("log.gap", {
+    what: "records that were never applied are gone from a topic",
+    where: { topic, partition, needed, first },
+  });
+
 /** null: there is none at this offset. */
 export async function recordAt(store: LogStore, cuts: Topic, at: Offset, signal: AbortSignal): Promise<StoredRecord | null> {
   for await (const page of store.scan(cuts, 0, { from: at, until: offset(at + 1) }, signal)) {

@@ -10,13 +10,14 @@
 import type { Clock } from "../clock.js";
 import type { AppliedCut, ChangeDecoder, LogReader, ReaderState, Window } from "../contracts/log.js";
 import type { LogStore, LogTail, StoredRecord } from "../contracts/log-store.js";
+import { passing } from "../crash-points.js";
 import { TailraceError } from "../errors.js";
 import { cutsTopic, snapshotTopic } from "../topics.js";
 import { type GroupId, type LogId, type Offset, offset, type Topic } from "../vocabulary/ids.js";
 import { comparePositions, formatPosition, isAbove, type Position, samePosition } from "../vocabulary/position.js";
 import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
-import { isHeld, readLogId, recordAt } from "./cuts-held.js";
+import { gap, isHeld, readLogId, recordAt } from "./cuts-held.js";
 import { heldBytes, Lane } from "./lane.js";
 import { direct, type FlowLimits, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
@@ -252,7 +253,7 @@ export class CutLogReader implements LogReader, WindowSource {
     for (const topic of topics) {
       const starts = (bounds.get(topic) ?? []).map((partition, i) => {
         const wanted = inPlace ? (after?.ends.get(topic)?.[i] ?? partition.first) : partition.first;
-        if (wanted < partition.first) this.#gap(topic, i, wanted, partition.first);
+        if (wanted < partition.first) throw gap(topic, i, wanted, partition.first);
         return wanted;
       });
       this.#lanes.byTopic.set(
@@ -274,24 +275,18 @@ export class CutLogReader implements LogReader, WindowSource {
     return true;
   }
 
-  #gap(topic: Topic, partition: number, wanted: number, first: number): never {
-    throw new TailraceError("log.gap", {
-      what: "records that were never applied are gone from a topic",
-      where: { topic, partition, needed: wanted, first },
-    });
-  }
-
   // ── deciding ──
 
   /** A new epoch: nothing that is held belongs to it, and its records begin at the ends its writer saw. */
   async #obey(start: StartRecord, signal: AbortSignal): Promise<void> {
     const bounds = await this.#options.store.bounds(this.#options.topics, signal);
+    passing("sink.seek-before");
     for (const lane of this.#lanes.all()) {
       const first = bounds.get(lane.topic)?.[lane.partition]?.first ?? 0;
       const begins = start.ends.get(lane.topic)?.[lane.partition] ?? 0;
       const needed = Math.max(begins, this.#applied?.ends.get(lane.topic)?.[lane.partition] ?? 0);
       // Below `needed` the target has everything: an embedded log may have forgotten it.
-      if (first > needed) this.#gap(lane.topic, lane.partition, needed, first);
+      if (first > needed) throw gap(lane.topic, lane.partition, needed, first);
       await this.#seek(lane, lane.restart(Math.max(begins, first)));
     }
   }
@@ -354,10 +349,12 @@ export class CutLogReader implements LogReader, WindowSource {
     lane.readTo = lastOffset + 1;
     // Before a start is obeyed nothing can be kept; the start then seeks back to where its records begin.
     if (obeyed === null) return;
+    passing("sink.fetched");
     const decoded = await this.#options.decoder.decode(fresh, signal).catch((thrown: unknown) => {
       this.#unreadable = thrown;
       return [];
     });
+    passing("sink.decoded");
     const applied = this.#required().applied;
     fresh.forEach((stored, i) => {
       const record = decoded[i];

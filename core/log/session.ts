@@ -8,6 +8,7 @@ import type { Control } from "../contracts/change.js";
 import type { Cut, EncodedBatch, EncodedRecord, LogSession } from "../contracts/log.js";
 import type { LogAppender, LogStore, OutgoingRecord } from "../contracts/log-store.js";
 import type { BatchEnd, Beginning } from "../contracts/source.js";
+import { leaving, passing } from "../crash-points.js";
 import { TailraceError } from "../errors.js";
 import { type LogId, type Offset, offset, type Topic, type WriterEpoch } from "../vocabulary/ids.js";
 import { formatPosition, isAbove, type Position } from "../vocabulary/position.js";
@@ -81,6 +82,7 @@ export class WriterSession implements LogSession {
             // Awaited only where something is sent: this runs once per record.
             if (!this.#fits(request, record)) {
               await this.#send(request, signal);
+              passing("source.produce-part");
               request = new Request();
             }
             this.#add(request, record);
@@ -159,7 +161,11 @@ export class WriterSession implements LogSession {
   }
 
   async #send(request: Request, signal: AbortSignal): Promise<void> {
-    const written = await this.#options.appender.append(request.records, signal);
+    passing("source.produce-before");
+    const sending = this.#options.appender.append(request.records, signal);
+    leaving("source.produce-sent");
+    const written = await sending;
+    passing("source.produce-acked");
     for (const { topic, partition, base } of written) {
       const expected = this.#ends.get(topic)?.[partition] ?? 0;
       // A lower one: the broker took our records for a repetition. A higher one: somebody else writes.

@@ -9,6 +9,7 @@ import type { Clock } from "../clock.js";
 import type { AppliedCut, ChangeDecoder, LogSession, LogWriter, WriterOpening } from "../contracts/log.js";
 import type { Bounds, LogAppender, LogStore } from "../contracts/log-store.js";
 import type { Beginning } from "../contracts/source.js";
+import { passing } from "../crash-points.js";
 import { TailraceError } from "../errors.js";
 import { cutsTopic } from "../topics.js";
 import {
@@ -107,8 +108,10 @@ export class CutLogWriter implements LogWriter {
       : claims.top;
     const epoch = writerEpoch(highest + 1);
     await claiming(epoch);
+    passing("source.claiming");
     this.#claimed = epoch;
     const claimAt = await this.#appendCuts(appender, { kind: "claim", epoch, writer: this.#options.writer }, signal);
+    passing("source.claimed");
     const view = await this.#readCuts(applied, null, signal);
     const upToClaim = view.events.filter((event) => event.offset < claimAt);
     const counting = new Claims(view.appliedRecord?.epoch ?? null, this.#rules);
@@ -136,8 +139,10 @@ export class CutLogWriter implements LogWriter {
       { events, applied, appliedRecord, topics, cutsTopic: this.#cuts, bounds, store, decoder, rules: this.#rules },
       signal,
     );
+    passing("source.picked");
     const start: StartRecord = { kind: "start", epoch, ...pickedBody(picked), ends: endsOf(bounds) };
     const startAt = await this.#appendCuts(appender, start, signal);
+    passing("source.started");
     if (this.#rules.startBehindClaim && startAt !== claimAt + 1) return null;
     return new WriterSession({
       store,

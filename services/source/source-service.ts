@@ -6,6 +6,7 @@ import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedFollower, ChangeEncoder, LogSession, LogWriter } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Lag, Source } from "../../core/contracts/source.js";
+import { passing } from "../../core/crash-points.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { asTailraceError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
@@ -161,6 +162,7 @@ export class SourceService implements Service, AsyncDisposable {
       await source.prune(applied.position);
       const cuts = cutsTopic(prefix);
       await store.trim(new Map([...applied.ends, [cuts, [applied.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
+      passing("source.store-trimmed");
     }
   }
 

@@ -65,6 +65,10 @@ export class HostileApplication implements AsyncDisposable {
     };
   }
 
+  get isRunning(): boolean {
+    return this.#child !== null;
+  }
+
   async start(options: RunOptions): Promise<void> {
     if (this.#child !== null) throw new Error("the application runs already");
     const { seed, rate = 0, transactions = 0, big = 5000 } = options;

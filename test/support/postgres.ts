@@ -35,8 +35,9 @@ export async function postgresServerUrl(): Promise<string> {
   return (await server).url.reveal();
 }
 
-export async function freshDatabase(): Promise<TestDatabase> {
-  const admin = await postgresServerUrl();
+/** `server`: url of another one than the shared. */
+export async function freshDatabase(server?: string): Promise<TestDatabase> {
+  const admin = server ?? (await postgresServerUrl());
   const name = `tailrace_test_${randomBytes(8).toString("hex")}`;
   await once(admin, `CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`);
   const url = withDatabase(admin, name);

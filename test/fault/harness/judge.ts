@@ -10,6 +10,8 @@ import { names, type TestPipeline } from "./pipeline.js";
 /** Without any progress for so long, it hangs. With progress a slow machine may take longer. */
 export const livenessMs = 30_000;
 const longestMs = 240_000;
+/** One sink holds a lock, two connections for windows, and now and then one to look. */
+const backendsMax = 6;
 
 export const watch = (pipeline: TestPipeline): Watcher => new Watcher({ url: pipeline.url, pipeline: pipeline.name, bankSum });
 
@@ -44,10 +46,12 @@ export interface Judged {
   readonly watcher?: Watcher;
   /** Restored pasts take acknowledged transactions back; then the ledger says nothing. */
   readonly ledger?: boolean;
+  /** The only one there may be, when nobody replaced the source's past. */
+  readonly history?: number;
 }
 
-/** Call when caught up and the application has stopped. */
-export async function judge(pipeline: TestPipeline, { watcher, ledger = true }: Judged = {}): Promise<readonly string[]> {
+/** Call when caught up and the application has stopped. Ends the services. */
+export async function judge(pipeline: TestPipeline, { watcher, ledger = true, history }: Judged = {}): Promise<readonly string[]> {
   const faults: string[] = [];
   const watched = await watcher?.stop();
   if (watched !== undefined) {
@@ -61,9 +65,28 @@ export async function judge(pipeline: TestPipeline, { watcher, ledger = true }: 
     if (ledger) faults.push(...(await ledgerFaults(pipeline.file, client, report)));
     faults.push(...(await differences(pipeline.file, client, names)).map(({ table, what }) => `${table}: ${what}`));
     faults.push(...(await conservationFaults(client, pipeline.name)));
+    if (history !== undefined && (await pipeline.place())?.history !== history) faults.push("the source took its past for another one");
   } finally {
     await client.end();
   }
-  faults.push(...pipeline.bounds.faults());
+  faults.push(...(await boundsFaults(pipeline)));
   return faults;
+}
+
+/** O9. Ends the services: what they took is in bounds, and nothing of them is left. */
+async function boundsFaults(pipeline: TestPipeline): Promise<readonly string[]> {
+  const running = await pipeline.backends();
+  await pipeline.stopServices();
+  const gone = async (): Promise<boolean> => (await pipeline.backends()) === 0;
+  const left = await until(gone, livenessMs, () => "sessions at PostgreSQL outlive their processes").then(
+    () => [],
+    (error: unknown) => [String(error)],
+  );
+  return [
+    ...pipeline.bounds.faults(),
+    ...(running > backendsMax ? [`${running} sessions at PostgreSQL, more than ${backendsMax}`] : []),
+    ...left,
+    ...pipeline.leftBehind().map((name) => `a temporary file was left behind: ${name}`),
+    ...pipeline.unknownFiles().map((name) => `a file was left behind: ${name}`),
+  ];
 }

@@ -3,7 +3,7 @@
  * supervisor that starts again whatever was killed. Everything lies in one folder that goes away with it.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -11,11 +11,13 @@ import Database from "better-sqlite3";
 import { Client } from "pg";
 import { stringify } from "yaml";
 import { HostileApplication, setUpHostileDatabase } from "../../support/hostile-application.js";
+import type { CrashPoint } from "../../../core/crash-points.js";
 import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
+import type { PostgresServer } from "../../support/postgres-server.js";
 import { BoundsWatch } from "../../support/oracles/process-bounds.js";
 import type { TcpProxy } from "../../support/tcp-proxy.js";
 import type { Names } from "../../support/oracles/tables-equal.js";
-import { command, type Role, RoleProcess } from "./role-process.js";
+import { builtCommand, type Role, RoleProcess } from "./role-process.js";
 
 export interface PipelineOptions {
   readonly seed: number;
@@ -26,6 +28,10 @@ export interface PipelineOptions {
   readonly through?: (url: string) => Promise<TcpProxy>;
   /** The application's own triggers exist before capture is installed. */
   readonly triggers?: boolean;
+  /** Entry of another build than the one in `dist`. */
+  readonly command?: string;
+  /** A server of the run's own, that may be killed. */
+  readonly server?: PostgresServer;
 }
 export interface Said {
   readonly code: number;
@@ -55,14 +61,17 @@ export class TestPipeline implements AsyncDisposable {
   readonly file: string;
   readonly application: HostileApplication;
   readonly bounds = new BoundsWatch({ rssMiBMax: 400, descriptorsMax: 120 });
+  readonly #command: string;
   readonly #settings: string;
   readonly #temporary: string;
   readonly #running = new Map<Role, RoleProcess>();
   readonly #zombies: RoleProcess[] = [];
+  /** Of two sources without a lock between them either may find the topics claimed, and stop. */
+  readonly #rivals = new Set<RoleProcess>();
   #starts = 0;
 
   static async make(options: PipelineOptions): Promise<TestPipeline> {
-    const database = await freshDatabase();
+    const database = await freshDatabase(options.server?.url);
     return new TestPipeline(options, database, options.through === undefined ? null : await options.through(database.url));
   }
 
@@ -72,6 +81,7 @@ export class TestPipeline implements AsyncDisposable {
     readonly proxy: TcpProxy | null,
   ) {
     this.name = `fault${Math.floor(Math.random() * 1e9).toString(36)}`;
+    this.#command = options.command ?? builtCommand;
     this.folder = mkdtempSync(join(tmpdir(), "tailrace-fault-"));
     this.file = join(this.folder, "app.db");
     this.#temporary = join(this.folder, "tmp");
@@ -89,7 +99,7 @@ export class TestPipeline implements AsyncDisposable {
   /** Runs a verb; its exit code is part of the answer. */
   async tailrace(...words: readonly string[]): Promise<Said> {
     try {
-      const said = await run(process.execPath, [command, ...words, "-c", this.#settings], {
+      const said = await run(process.execPath, [this.#command, ...words, "-c", this.#settings], {
         cwd: this.folder,
         env: this.#env(),
         timeout: 120_000,
@@ -107,13 +117,25 @@ export class TestPipeline implements AsyncDisposable {
     if (said.code !== 0) throw new Error(`apply ended with ${said.code}: ${said.stderr}${said.stdout}`);
   }
 
-  start(role: Role): RoleProcess {
+  /** `crashAt`: where this life of the process ends. */
+  start(role: Role, crashAt: { readonly point: CrashPoint; readonly pass: number } | null = null): RoleProcess {
     const now = this.#running.get(role);
     if (now !== undefined && now.end === null) throw new Error(`${role} runs already`);
-    this.#starts += 1;
-    const started = new RoleProcess(role, `${role}-${this.#starts}`, { settings: this.#settings, folder: this.folder, env: this.#env() });
+    const started = this.#spawn(role, crashAt === null ? {} : { TAILRACE_CRASH_AT: `${crashAt.point}:${crashAt.pass}` });
     this.#running.set(role, started);
     return started;
+  }
+
+  /** A second process of a role that runs; it counts as a zombie until it is adopted. */
+  double(role: Role): RoleProcess {
+    const second = this.#spawn(role, {});
+    this.#zombies.push(second);
+    return second;
+  }
+
+  isUp(role: Role): boolean {
+    const now = this.#running.get(role);
+    return now !== undefined && now.end === null;
   }
 
   process(role: Role): RoleProcess | null {
@@ -128,7 +150,8 @@ export class TestPipeline implements AsyncDisposable {
       this.bounds.sample(role, process.pid);
       if (process.end === null) continue;
       const { code, signal } = process.end;
-      if (signal === null && code !== 75 && code !== 0) {
+      const gaveWay = code === 6 && this.#rivals.has(process) && process.lastLines.some((line) => line.includes('"log.claimed"'));
+      if (signal === null && code !== 75 && code !== 0 && !gaveWay) {
         throw new Error(`${role} ended with ${code}:\n${process.lastLines.slice(-12).join("\n")}`);
       }
       this.start(role);
@@ -137,13 +160,16 @@ export class TestPipeline implements AsyncDisposable {
   }
 
   /** Stops the process of a role without ending it, and starts its successor. Whoever of the two survives is the role's process. */
-  replace(role: Role): { readonly zombie: RoleProcess; readonly successor: RoleProcess } {
+  replace(role: Role, { lockLost = false } = {}): { readonly zombie: RoleProcess; readonly successor: RoleProcess } {
     const zombie = this.#running.get(role);
     if (zombie === undefined || zombie.end !== null) throw new Error(`${role} does not run`);
     zombie.stop();
     this.#running.delete(role);
     this.#zombies.push(zombie);
-    return { zombie, successor: this.start(role) };
+    if (lockLost) this.#loseSourceLock();
+    const successor = this.start(role);
+    if (lockLost) this.#rivals.add(successor);
+    return { zombie, successor };
   }
 
   /** The one that was stopped has outlived its successor. */
@@ -201,6 +227,30 @@ export class TestPipeline implements AsyncDisposable {
     return client;
   }
 
+  /** Sessions of this pipeline at PostgreSQL. */
+  async backends(): Promise<number> {
+    const client = await this.client();
+    try {
+      const { rows } = await client.query<{ n: string }>(
+        "SELECT count(*)::text AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tailrace/%'",
+      );
+      return Number(rows[0]?.n);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Files beside the database and in the state folder that nobody knows. */
+  unknownFiles(): readonly string[] {
+    const known = /^(app\.db.*|tailrace\.yaml|tmp|\.tailrace|(source|sink)-\d+\.log)$/;
+    const knownState = /^(log\.db(-wal|-shm)?|source-[0-9a-f]+\.lock(-journal)?)$/;
+    const state = join(this.folder, ".tailrace");
+    return [
+      ...readdirSync(this.folder).filter((name) => !known.test(name)),
+      ...(existsSync(state) ? readdirSync(state).filter((name) => !knownState.test(name)) : []),
+    ];
+  }
+
   /** What processes left in their folder for temporary files. */
   leftBehind(): readonly string[] {
     return readdirSync(this.#temporary);
@@ -229,6 +279,18 @@ export class TestPipeline implements AsyncDisposable {
     await this.proxy?.[Symbol.asyncDispose]();
     await this.database[Symbol.asyncDispose]();
     if (process.env["TAILRACE_TEST_KEEP"] === undefined) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** As if somebody had removed it, or the file lay on a disk that two machines share: a source that holds the lock keeps nobody away. */
+  #loseSourceLock(): void {
+    const state = join(this.folder, ".tailrace");
+    for (const name of readdirSync(state)) if (/^source-.*\.lock/.test(name)) rmSync(join(state, name));
+  }
+
+  #spawn(role: Role, more: NodeJS.ProcessEnv): RoleProcess {
+    this.#starts += 1;
+    const where = { command: this.#command, settings: this.#settings, folder: this.folder, env: { ...this.#env(), ...more } };
+    return new RoleProcess(role, `${role}-${this.#starts}`, where);
   }
 
   #env(): NodeJS.ProcessEnv {

@@ -11,7 +11,7 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-export const command = join(process.cwd(), "dist/cli/tailrace.js");
+export const builtCommand = join(process.cwd(), "dist/cli/tailrace.js");
 const linesKept = 40;
 
 export class RoleProcess {
@@ -21,13 +21,13 @@ export class RoleProcess {
   #end: Ended | null = null;
   #port: number | null = null;
 
-  /** `env`: TMPDIR among others, so that what a process leaves behind is found. */
+  /** `env`: TMPDIR among others, so that what a process leaves behind is found. `command`: of another build than the one in `dist`. */
   constructor(
     readonly role: Role,
     readonly name: string,
-    where: { readonly settings: string; readonly folder: string; readonly env: NodeJS.ProcessEnv },
+    where: { readonly command: string; readonly settings: string; readonly folder: string; readonly env: NodeJS.ProcessEnv },
   ) {
-    this.#child = spawn(process.execPath, [command, "run", role, "-c", where.settings], {
+    this.#child = spawn(process.execPath, [where.command, "run", role, "-c", where.settings], {
       cwd: where.folder,
       env: where.env,
       stdio: ["ignore", "pipe", "pipe"],
