@@ -11,6 +11,7 @@ import { TestPipeline } from "./pipeline.js";
 import { bigRows, fullSpeed } from "./pace.js";
 import type { Role } from "./role-process.js";
 import { type RunRecord, Tally } from "./tally.js";
+import { whatWentWrong } from "./what-went-wrong.js";
 
 interface Stage {
   readonly points: readonly CrashPoint[];
@@ -115,7 +116,7 @@ export async function pointsRun({ seed, broker, only = new Set(pointsDriven), ro
     end.transactions = pipeline.application.report().acknowledged.size;
     end.glances = watcher.looked;
   } catch (error) {
-    end.found = [`at ${at}: ${error instanceof Error ? error.message : String(error)}`];
+    end.found = [`at ${at}: ${whatWentWrong(error)}`];
   }
   const seconds = Math.round((performance.now() - began) / 1000);
   const found = end.found.length === 0 ? [] : [`crash points with seed ${seed} over the ${log.kind} log`, ...end.found];

@@ -6,6 +6,7 @@ import { caughtUp, judge, streaming, watch } from "./judge.js";
 import { bigRows, fullSpeed } from "./pace.js";
 import { TestPipeline } from "./pipeline.js";
 import { type RunRecord, Tally } from "./tally.js";
+import { whatWentWrong } from "./what-went-wrong.js";
 
 export interface FaultRun {
   readonly seed: number;
@@ -48,7 +49,7 @@ export async function faultRun({ seed, faults, broker, rate = fullSpeed, server:
     end.transactions = application.report().acknowledged.size;
     end.glances = watcher.looked;
   } catch (error) {
-    end.found = [error instanceof Error ? error.message : String(error)];
+    end.found = [whatWentWrong(error)];
   } finally {
     await server?.[Symbol.asyncDispose]();
   }

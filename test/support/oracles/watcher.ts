@@ -132,5 +132,5 @@ function isBelow(a: readonly number[], b: readonly number[]): boolean {
 function isOutage(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   if (typeof code === "string") return /^(08|57P|ECONN|EPIPE|ENOENT|42P01|3F000|55000|ETIMEDOUT)/.test(code);
-  return error instanceof Error && /terminated|ended|closed|timeout/i.test(error.message);
+  return error instanceof Error && /terminated|ended|closed|timeout|not queryable/i.test(error.message);
 }
