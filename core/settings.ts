@@ -1,4 +1,5 @@
 /** The settings file after parsing: complete, checked, with secrets wrapped. cli/settings is its only maker. */
+import type { Retention } from "./capture/retention.js";
 import type { Secret } from "./secret.js";
 import type { PipelineId } from "./vocabulary/ids.js";
 
@@ -21,6 +22,8 @@ export interface SourceSettings {
   readonly kind: "sqlite";
   /** Absolute. */
   readonly path: string;
+  /** Of the capture log in the source. */
+  readonly log: Retention;
 }
 export type LogSettings = EmbeddedLogSettings | KafkaSettings;
 export interface EmbeddedLogSettings {

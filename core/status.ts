@@ -21,3 +21,15 @@ export interface Service {
   run(signal: AbortSignal): Promise<void>;
   status(): ServiceStatus;
 }
+
+/** `details.captureLog` of the source service. */
+export interface CaptureLogStatus {
+  readonly bytes: number;
+  readonly ms: number;
+  readonly freeBytes: number | null;
+  readonly retain: "applied" | "acknowledged";
+  readonly maxBytes: number;
+  readonly alarm: "size" | "age" | "disk" | null;
+  /** Rows that the target lacks are gone from the source: only the log has them. */
+  readonly forgotten: boolean;
+}

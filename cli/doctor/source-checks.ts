@@ -7,7 +7,8 @@ import { catalogue, type ErrorCode } from "../../core/error-catalogue.js";
 import { asTailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { formatBytes, plural } from "../output/format.js";
-import { capturedTables, openInspector } from "../pipeline/source.js";
+import { capturedTables, captureLogOf, openInspector } from "../pipeline/source.js";
+import { alarmSentence, captureLogLine } from "../watch/capture-log-text.js";
 import { type Check, found, passed } from "./check.js";
 import { failed } from "./failed.js";
 
@@ -36,6 +37,7 @@ export function sourceChecks(settings: Settings): readonly Check[] {
     }),
     ...tableChecks(settings),
     captureCheck(place("source.capture"), settings),
+    ...captureLogChecks(place("source.capture-log"), settings),
   ];
 }
 
@@ -78,6 +80,29 @@ function diskCheck(place: PlaceOf, path: string): Check {
     why: "while the target is away, changes wait inside the source file; a full disk stops the application",
     fix: "make room for at least half the file's size",
   });
+}
+
+function captureLogChecks(place: PlaceOf, settings: Settings): readonly Check[] {
+  const log = captureLogOf(settings);
+  if (log === null) return [];
+  const alarm = alarmSentence(log);
+  if (alarm !== null) {
+    return [
+      found(place, "warn", {
+        what: alarm,
+        why: "changes that the target lacks wait inside the source file; a full disk stops the application",
+        fix: "`tailrace status` says what is behind. `source.log.retain: acknowledged` forgets what the log has stored, see docs/configuration.md",
+      }),
+    ];
+  }
+  if (log.retain === "applied") return [passed(place, captureLogLine(log))];
+  return [
+    found(place, "info", {
+      what: captureLogLine(log),
+      why: `beyond ${formatBytes(log.maxBytes)} rows are forgotten once the log has stored them: a log that then loses records cannot be filled again, and every table is read again under a new history`,
+      fix: "keep `source.log.maxBytes` large enough for the longest outage, and the log's replicas in order",
+    }),
+  ];
 }
 
 function tableChecks(settings: Settings): readonly Check[] {

@@ -1,14 +1,13 @@
 /** Asks services and target what they say of themselves, each for a short time and none of them needed. */
-import type { Lag } from "../../core/contracts/source.js";
 import type { Target } from "../../core/contracts/target.js";
 import { asTailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import type { ServiceStatus } from "../../core/status.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
-import { type Heard, type Observed, type PipelineView, type TargetFacts, viewOf } from "../watch/pipeline-view.js";
+import { type FileFacts, type Heard, type Observed, type PipelineView, type TargetFacts, viewOf } from "../watch/pipeline-view.js";
 import { type HttpPlace, httpBase } from "./places.js";
-import { lagOfFile } from "./source.js";
+import { measuredFile } from "./source.js";
 import { withTarget } from "./target.js";
 
 const patienceMs = 3_000;
@@ -46,14 +45,14 @@ async function orSupervisor(
 }
 
 /** Nobody answers for the source, but its file can still be read. */
-function measureFile(settings: Settings, target: Heard<TargetFacts>): Heard<Lag> {
+function measureFile(settings: Settings, target: Heard<TargetFacts>): Heard<FileFacts> {
   try {
     const applied = target.kind === "heard" && target.value.applied !== null ? parsePosition(target.value.applied) : null;
-    const lag = lagOfFile(settings, applied);
-    if (target.kind === "heard") return { kind: "heard", value: lag };
+    const file = measuredFile(settings, applied);
+    if (target.kind === "heard") return { kind: "heard", value: file };
     // What the target has is not known, so neither is the distance.
     const unknown = { kind: "unknown", why: target.why } as const;
-    return { kind: "heard", value: { head: lag.head, changes: unknown, ms: unknown } };
+    return { kind: "heard", value: { ...file, changes: unknown, ms: unknown } };
   } catch (thrown) {
     return { kind: "silent", why: asTailraceError(thrown).message };
   }

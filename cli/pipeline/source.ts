@@ -1,14 +1,18 @@
 /** The source file as verbs see it: looked at without being owned, and what of ours is in it. */
+import { captureLogUse } from "../../connectors/sqlite/capture-log-use.js";
 import { openDatabase } from "../../connectors/sqlite/database.js";
 import { destroyStatements } from "../../connectors/sqlite/install-plan.js";
 import { isInstalled, readInstalled, readState, refuseOtherPipeline } from "../../connectors/sqlite/installed.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { SqliteLag } from "../../connectors/sqlite/sqlite-lag.js";
-import type { Lag, SourceInspector } from "../../core/contracts/source.js";
+import { captureLogStatus } from "../../core/capture/retention.js";
+import type { SourceInspector } from "../../core/contracts/source.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
+import type { CaptureLogStatus } from "../../core/status.js";
 import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
+import type { FileFacts } from "../watch/pipeline-view.js";
 
 export const openInspector = ({ source }: Settings): SourceInspector => openSqliteInspector(source.path, { group: theGroup });
 
@@ -45,14 +49,26 @@ export function installedTables({ source }: Settings): readonly TableId[] {
   }
 }
 
-/** How far the target is behind, read from the file while no source service answers. */
-export function lagOfFile({ source }: Settings, applied: Position | null): Lag {
+/** How far the target is behind and how large the capture log is, read from the file while no source service answers. */
+export function measuredFile({ source }: Settings, applied: Position | null): FileFacts {
   const database = openDatabase(source.path, { readonly: true });
   try {
     const state = isInstalled(database) ? readState(database, theGroup) : null;
     if (state === null)
       throw new TailraceError("source.not-applied", { what: "the capture is not installed", where: { path: source.path } });
-    return new SqliteLag(database).measure(applied, state.history, null);
+    const lag = new SqliteLag(database).measure(applied, state.history, null);
+    return { ...lag, captureLog: captureLogStatus(captureLogUse(database, source.path), source.log, { applied, acknowledged: lag.head }) };
+  } finally {
+    database.close();
+  }
+}
+
+/** null: the capture is not installed. */
+export function captureLogOf({ source }: Settings): CaptureLogStatus | null {
+  const database = openDatabase(source.path, { readonly: true });
+  try {
+    if (!isInstalled(database)) return null;
+    return captureLogStatus(captureLogUse(database, source.path), source.log, { applied: null, acknowledged: null });
   } finally {
     database.close();
   }

@@ -14,6 +14,7 @@ import { Secret } from "../../core/secret.js";
 import { pipelineId } from "../../core/vocabulary/ids.js";
 import type { Declared } from "./declaration.js";
 import { isLoopback, splitAddress } from "./address.js";
+import { parseBytes } from "./byte-size.js";
 import type { Path } from "./read-yaml.js";
 
 export interface BuildContext {
@@ -27,7 +28,11 @@ export function buildSettings(declared: Declared, context: BuildContext): Settin
     pipeline: pipelineId(declared.pipeline),
     prefix: declared.pipeline,
     stateDirectory,
-    source: { kind: "sqlite", path: resolve(context.directory, declared.source.path) },
+    source: {
+      kind: "sqlite",
+      path: resolve(context.directory, declared.source.path),
+      log: { retain: declared.source.log.retain, maxBytes: parseBytes(declared.source.log.maxBytes) ?? 0 },
+    },
     log: logSettings(declared.log, stateDirectory, context),
     target: targetSettings(declared.target, context),
     tables: tableSettings(declared.tables ?? {}),

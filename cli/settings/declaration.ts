@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { isLegalPrefix } from "../../core/topics.js";
 import { isLoopback, splitAddress } from "./address.js";
+import { parseBytes } from "./byte-size.js";
 
 /** What `meta` may say besides zod's own fields. `secret` values are masked by `config show`; `file` ones are relative to the settings file. */
 export interface SettingMeta {
@@ -112,6 +113,25 @@ const embeddedLog = z.strictObject({
   kind: z.literal("embedded"),
 });
 
+const captureLog = z.strictObject({
+  retain: choice(["applied", "acknowledged"])
+    .default("applied")
+    .meta(
+      say(
+        "What the capture log keeps. `applied`: all that the target has not committed, so that a log that lost records can be filled again. `acknowledged`: the same up to `maxBytes`; beyond that, what the log has stored is forgotten, oldest first.",
+      ),
+    ),
+  maxBytes: z
+    .union([z.int("must be a size such as 512MiB or 2GB").nonnegative("must not be negative"), text()])
+    .superRefine((given, context) => {
+      if (parseBytes(given) === null) context.addIssue({ code: "custom", message: "must be a size such as 512MiB or 2GB" });
+    })
+    .default("1GiB")
+    .meta(
+      say("From this size on the capture log is too large: `status`, `doctor`, the log and the metrics say so.", { example: "512MiB" }),
+    ),
+});
+
 const column = z
   .strictObject({
     to: text().optional().meta(say("Name at the target. Default: the same.")),
@@ -162,6 +182,7 @@ export const declaration = z.strictObject({
       {
         kind: later("sqlite", "DuckDB").meta(say("What the source is.")),
         path: text().meta(say("The database file, relative to this file.", { example: "./shop.db" })),
+        log: captureLog.prefault({}).meta(say("The capture log that lies in the source until its rows may be forgotten.")),
       },
       "must be a block with kind and path",
     )

@@ -14,7 +14,6 @@ export const reservedKeys: readonly ReservedKey[] = [
     path: ["target", "tls"],
     comes: "comes with TLS settings of its own; until then `?sslmode=` and `&sslrootcert=` in `target.url` say it",
   },
-  { path: ["source", "log"], comes: "comes with limits on the capture log" },
   { path: ["snapshot", "window"], comes: "comes with paced snapshots" },
   { path: ["snapshot", "rowsPerSecond"], comes: "comes with paced snapshots" },
   { path: ["http", "token"], comes: "comes with the console" },

@@ -3,9 +3,10 @@
  * known is null, with the reason beside it.
  */
 import type { Known, Lag, RereadProgress } from "../../core/contracts/source.js";
-import type { ServiceState, ServiceStatus } from "../../core/status.js";
+import type { CaptureLogStatus, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
+import { alarmSentence, forgottenSentence } from "./capture-log-text.js";
 
 /** What somebody said, or why nobody did. */
 export type Heard<T> = { readonly kind: "heard"; readonly value: T } | { readonly kind: "silent"; readonly why: string };
@@ -17,7 +18,10 @@ export interface Observed {
   /** Read from the target itself. */
   readonly target: Heard<TargetFacts>;
   /** Read from the source file itself, when the source service is silent; null when nobody looked. */
-  readonly file: Heard<Lag> | null;
+  readonly file: Heard<FileFacts> | null;
+}
+export interface FileFacts extends Lag {
+  readonly captureLog: CaptureLogStatus | null;
 }
 export interface TargetFacts {
   readonly applied: string | null;
@@ -40,6 +44,8 @@ export interface PipelineView {
   readonly services: readonly ServiceView[];
   readonly positions: { readonly head: string | null; readonly log: string | null; readonly applied: string | null };
   readonly behind: { readonly changes: number | null; readonly ms: number | null; readonly why: string | null };
+  /** In the source; null: nobody has measured it. */
+  readonly captureLog: CaptureLogStatus | null;
   readonly tables: readonly TableView[];
   /** Sentences. */
   readonly needsPerson: readonly string[];
@@ -68,9 +74,13 @@ export function viewOf(observed: Observed): PipelineView {
   const services = [serviceView("source", observed.source), serviceView("sink", observed.sink)];
   const phase = phaseOf(observed);
   const details = detailsOf(observed.source);
-  const needsPerson = services
-    .filter(({ state }) => state === "stopped")
-    .map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`);
+  const captureLog = observed.file?.kind === "heard" ? observed.file.value.captureLog : captureLogOf(details["captureLog"]);
+  const alarm = captureLog === null ? null : alarmSentence(captureLog);
+  const needsPerson = [
+    ...services.filter(({ state }) => state === "stopped").map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`),
+    ...(alarm === null ? [] : [alarm]),
+    ...(captureLog?.forgotten === true ? [forgottenSentence] : []),
+  ];
   const state = stateOf(services, phase, observed);
   return {
     pipeline: observed.pipeline,
@@ -83,12 +93,15 @@ export function viewOf(observed: Observed): PipelineView {
       applied: observed.target.kind === "heard" ? observed.target.value.applied : positionOf(observed.sink),
     },
     behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
+    captureLog,
     tables: tablesOf(observed, progressOf(details["reread"])),
     needsPerson,
-    next: nextOf(state, services, observed.target),
+    next: [...new Set([...nextOf(state, services, observed.target), ...(alarm === null ? [] : ["tailrace doctor"])])],
   };
 }
 
+const captureLogOf = (value: unknown): CaptureLogStatus | null =>
+  typeof value === "object" && value !== null ? (value as CaptureLogStatus) : null;
 const positionOf = (heard: Heard<ServiceStatus>): string | null => (heard.kind === "heard" ? heard.value.position : null);
 const detailsOf = (heard: Heard<ServiceStatus>): Readonly<Record<string, unknown>> => (heard.kind === "heard" ? heard.value.details : {});
 const textOf = (value: unknown): string | null => (typeof value === "string" ? value : null);

@@ -3,6 +3,7 @@ import { printable } from "../../core/errors.js";
 import { formatCount, formatMs } from "../output/format.js";
 import type { Paint } from "../output/output.js";
 import { cell, renderTable } from "../output/table.js";
+import { captureLogLine } from "./capture-log-text.js";
 import type { Pace } from "./pace.js";
 import type { PipelineState, PipelineView, ServiceView, TableView } from "./pipeline-view.js";
 
@@ -19,6 +20,7 @@ export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPa
     ...view.services.map((service) => serviceLine(service, paint)),
     positionLine(view, paint),
     behindLine(view, paint, paces.changes),
+    ...captureLogLines(view, paint),
     ...snapshotLines(view, paint, paces.snapshot),
     ...tableLines(view, paint),
     ...view.needsPerson.map((sentence) => `${paint.red("needs a person:")} ${printable(sentence)}`),
@@ -54,6 +56,12 @@ function behindLine({ behind }: PipelineView, paint: Paint, pace: Pace | null): 
   const parts = [`${formatCount(behind.changes)} changes`, formatMs(behind.ms)];
   if (pace?.perSecond !== null && pace !== null) parts.push(`${formatCount(pace.perSecond)}/s`);
   return `  ${paint.dim("behind")}    ${parts.join("   ")}${behind.why === null ? "" : paint.dim(`   (- : ${printable(behind.why)})`)}`;
+}
+
+/** While it is small it is nobody's business. */
+function captureLogLines({ captureLog }: PipelineView, paint: Paint): readonly string[] {
+  if (captureLog === null || (captureLog.alarm === null && !captureLog.forgotten && captureLog.bytes < captureLog.maxBytes / 4)) return [];
+  return [`  ${paint.dim("capture")}   ${captureLogLine(captureLog)}`];
 }
 
 function snapshotLines(view: PipelineView, paint: Paint, pace: Pace | null): readonly string[] {

@@ -8,12 +8,14 @@ const countedMax = 20_000;
 
 export class SqliteLag {
   readonly #newest: Statement;
+  readonly #oldest: Statement;
   readonly #changes: Statement;
   readonly #age: Statement;
 
   constructor(reader: Database) {
     const above = "FROM _cdc_log WHERE seq > ? AND op IN ('I', 'U', 'D')";
     this.#newest = reader.prepare("SELECT max(seq) FROM _cdc_log").pluck();
+    this.#oldest = reader.prepare("SELECT min(seq) FROM _cdc_log").pluck();
     this.#changes = reader.prepare(`SELECT count(*) ${above}`).pluck();
     this.#age = reader.prepare(`SELECT (julianday('now') - ts) * 86400000.0 ${above} ORDER BY seq LIMIT 1`).pluck();
   }
@@ -29,6 +31,10 @@ export class SqliteLag {
       return { head, changes: unknown(why), ms: unknown(why) };
     }
     const distance = newest.order - applied.order;
+    const oldest = Number(this.#oldest.get() ?? 0);
+    // Rows that only the log has any more were not all changes: their number is an upper bound, their time is gone.
+    if (distance > 0 && oldest > applied.order + 1)
+      return { head, changes: known(distance), ms: unknown("the source has forgotten rows that the target lacks") };
     const changes = distance > countedMax ? distance : Number(this.#changes.get(applied.order));
     const age = this.#age.get(applied.order);
     return { head, changes: known(changes), ms: known(typeof age === "number" ? Math.max(0, age) : 0) };

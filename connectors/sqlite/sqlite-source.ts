@@ -7,11 +7,12 @@ import type { CaptureBatch } from "../../core/capture/capture-batch.js";
 import { CaptureReader, type CaptureLimits, defaultLimits } from "../../core/capture/capture-reader.js";
 import { type Clock, systemClock } from "../../core/clock.js";
 import type { BatchPart } from "../../core/contracts/change.js";
-import type { Batch, Beginning, Lag, RereadProgress, Source } from "../../core/contracts/source.js";
+import type { Batch, Beginning, CaptureLogUse, Lag, RereadProgress, Source } from "../../core/contracts/source.js";
 import { isAbort, TailraceError } from "../../core/errors.js";
 import { type GroupId, type PipelineId, sameBytes, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../core/vocabulary/position.js";
 import { Acknowledgements, epochOf } from "./acknowledgements.js";
+import { captureLogUse } from "./capture-log-use.js";
 import { asSourceError, type Database, openDatabase, withSqliteErrors } from "./database.js";
 import { FileIdentity } from "./file-identity.js";
 import { readState } from "./installed.js";
@@ -201,6 +202,11 @@ class SqliteSource implements Source {
 
   progress(): readonly RereadProgress[] {
     return withSqliteErrors(this.#parts.path, () => this.#progress.report(this.#capture.tables().values(), this.#reading?.rereads ?? null));
+  }
+
+  captureLog(): CaptureLogUse {
+    const { reader, path } = this.#parts;
+    return withSqliteErrors(path, () => captureLogUse(reader, path));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -53,6 +53,19 @@ export interface Lag {
   readonly ms: Known<number>;
 }
 
+/** What the capture log takes up in the source's own storage. It grows while nothing of it may be forgotten. */
+export interface CaptureLogUse {
+  /** Orders of its first and last row; both 0 when it is empty. */
+  readonly oldest: number;
+  readonly newest: number;
+  /** Estimated from a sample of its rows. */
+  readonly bytes: number;
+  /** Age of the oldest row above the first one (which stays as anchor), by the source's clock; 0 when there is none. */
+  readonly ms: number;
+  /** Free space where the source lies; null: nobody can say. */
+  readonly freeBytes: number | null;
+}
+
 /** How far the snapshot or re-read has come, by table. Estimates are counts at the time the re-read of the table began. */
 export interface RereadProgress {
   readonly table: TableId;
@@ -85,6 +98,9 @@ export interface Source extends AsyncDisposable {
   prune(below: Position): Promise<void>;
 
   progress(): readonly RereadProgress[];
+
+  /** Legal at any time, never waits for a lock; null: this source keeps no log of its own. Costs some reads: not for every cut. */
+  captureLog(): CaptureLogUse | null;
 }
 
 /** Reads the source without owning it: for init, doctor, plan. Writes nothing. */

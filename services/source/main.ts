@@ -47,5 +47,17 @@ export async function openSourceService(settings: Settings, tables: () => readon
   const encoder = createEncoder({ prefix, registry, clock });
   const openSource = () =>
     openSqliteSource({ path: settings.source.path, pipeline, group: theGroup, lockDirectory: settings.stateDirectory, clock });
-  return new SourceService({ pipeline, prefix, clock, log, metrics, store, writer, encoder, follower, openSource });
+  return new SourceService({
+    pipeline,
+    prefix,
+    retention: settings.source.log,
+    clock,
+    log,
+    metrics,
+    store,
+    writer,
+    encoder,
+    follower,
+    openSource,
+  });
 }

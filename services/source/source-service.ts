@@ -2,6 +2,7 @@
  * The source as a long-lived service: holds the file, follows the log's writer sessions, forgets what the target has committed, and says how far
  * the target is behind.
  */
+import type { Retention } from "../../core/capture/retention.js";
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedFollower, ChangeEncoder, LogSession, LogWriter } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
@@ -15,12 +16,14 @@ import type { Service, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
 import { cutsTopic } from "../../core/topics.js";
 import { offset, type WriterEpoch } from "../../core/vocabulary/ids.js";
-import { formatPosition, type Position } from "../../core/vocabulary/position.js";
+import { formatPosition, type Position, samePosition } from "../../core/vocabulary/position.js";
+import { CaptureLogKeeper } from "./capture-log-keeper.js";
 import { type Relayed, relay } from "./relay.js";
 
 export interface SourceServiceOptions {
   readonly pipeline: string;
   readonly prefix: string;
+  readonly retention: Retention;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -31,12 +34,20 @@ export interface SourceServiceOptions {
   readonly openSource: () => Promise<Source>;
 }
 
+/** One writer session, and how far the log has acknowledged it. */
+interface Writing {
+  readonly source: Source;
+  readonly session: LogSession;
+  readonly reached: { acknowledged: Position | null };
+}
+
 const housekeepingMs = 500;
 
 export class SourceService implements Service, AsyncDisposable {
   readonly name = "source";
   readonly #options: SourceServiceOptions;
   readonly #meters: SourceMeters;
+  readonly #keeper: CaptureLogKeeper;
   #situation: Situation;
   #source: Source | null = null;
   #firstClaim = true;
@@ -48,6 +59,7 @@ export class SourceService implements Service, AsyncDisposable {
   constructor(options: SourceServiceOptions) {
     this.#options = options;
     this.#meters = new SourceMeters(options.metrics);
+    this.#keeper = new CaptureLogKeeper(options);
     this.#situation = { state: "starting", sinceMs: options.clock.wallMs(), error: null, attempt: null };
   }
 
@@ -80,6 +92,7 @@ export class SourceService implements Service, AsyncDisposable {
         applied: applied === null ? null : formatPosition(applied.position),
         head: lag === null ? null : formatPosition(lag.head),
         behind: lag === null ? null : { changes: lag.changes, ms: lag.ms },
+        captureLog: this.#keeper.status(),
         reread: this.#source?.progress() ?? [],
       },
     };
@@ -107,7 +120,9 @@ export class SourceService implements Service, AsyncDisposable {
         { event: "source.session", epoch: session.epoch, resumed: session.beginning.resume !== null },
         "writing to the log",
       );
-      await together([(s) => this.#relay(source, session, alive, s), (s) => this.#housekeep(source, session, s)], signal);
+      // What a session begins at is whole in the log as well.
+      const writing = { source, session, reached: { acknowledged: session.beginning.resume?.position ?? null } };
+      await together([(s) => this.#relay(writing, alive, s), (s) => this.#housekeep(writing, s)], signal);
     } catch (thrown) {
       const error = asTailraceError(thrown);
       if (error.code.startsWith("source.")) {
@@ -128,10 +143,11 @@ export class SourceService implements Service, AsyncDisposable {
     this.#situation = { state: "running", sinceMs: this.#options.clock.wallMs(), error: null, attempt: null };
   }
 
-  #relay(source: Source, session: LogSession, alive: () => void, signal: AbortSignal): Promise<void> {
+  #relay({ source, session, reached }: Writing, alive: () => void, signal: AbortSignal): Promise<void> {
     const onCut = (cut: { readonly position: Position }, relayed: Relayed): void => {
       alive();
       this.#position = cut.position;
+      reached.acknowledged = cut.position;
       this.#relayed = {
         cuts: this.#relayed.cuts + 1,
         records: this.#relayed.records + relayed.records,
@@ -149,19 +165,25 @@ export class SourceService implements Service, AsyncDisposable {
     this.#options.log.info({ event: "source.phase", phase }, `phase: ${phase}`);
   }
 
-  async #housekeep(source: Source, session: LogSession, signal: AbortSignal): Promise<void> {
+  async #housekeep({ source, session, reached }: Writing, signal: AbortSignal): Promise<void> {
     const { clock, follower, store, prefix } = this.#options;
     let trimmed: Position | null = null;
+    let pruned: Position | null = null;
     for (;;) {
       await clock.delay(housekeepingMs, signal);
       const applied = follower.current();
       this.#meters.lag(this.#lag(applied));
       await session.verifyTail(signal);
-      if (applied === null || applied.logId !== session.logId || applied.position === trimmed) continue;
-      trimmed = applied.position;
-      await source.prune(applied.position);
+      const ours = applied?.logId === session.logId ? applied : null;
+      const below = this.#keeper.forgetBelow(source, { applied: ours?.position ?? null, acknowledged: reached.acknowledged });
+      if (below !== null && (pruned === null || !samePosition(below, pruned))) {
+        pruned = below;
+        await source.prune(below);
+      }
+      if (ours === null || ours.position === trimmed) continue;
+      trimmed = ours.position;
       const cuts = cutsTopic(prefix);
-      await store.trim(new Map([...applied.ends, [cuts, [applied.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
+      await store.trim(new Map([...ours.ends, [cuts, [ours.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
       passing("source.store-trimmed");
     }
   }

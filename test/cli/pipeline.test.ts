@@ -185,6 +185,15 @@ describe("a pipeline by the command alone", () => {
       services: [{ service: "string", state: "string", why: "null", code: "null", attempt: "null", sinceMs: "number" }],
       positions: { head: "string", log: "string", applied: "string" },
       behind: { changes: "number", ms: "number", why: "null" },
+      captureLog: {
+        bytes: "number",
+        ms: "number",
+        freeBytes: "number",
+        retain: "string",
+        maxBytes: "number",
+        alarm: "null",
+        forgotten: "boolean",
+      },
       tables: [
         {
           table: "string",

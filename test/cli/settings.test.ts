@@ -42,7 +42,7 @@ describe("settings that are taken", () => {
       pipeline: "shop",
       prefix: "shop",
       stateDirectory: join(directory, ".tailrace"),
-      source: { kind: "sqlite", path: join(directory, "shop.db") },
+      source: { kind: "sqlite", path: join(directory, "shop.db"), log: { retain: "applied", maxBytes: 1 << 30 } },
       log: { kind: "embedded", path: join(directory, ".tailrace", "log.db") },
       target: { url: null, schema: "public" },
       onlyListedTables: false,
@@ -96,6 +96,17 @@ http: { listen: "[::1]:9000" }
       ["weights", { kind: "constant", value: "[1,2.5]", type: null }],
       ["nothing", { kind: "constant", value: null, type: null }],
     ]);
+  });
+
+  it.each([
+    ["512MiB", 512 * 2 ** 20],
+    ["1.5 GB", 1.5e9],
+    ["0", 0],
+    ["7b", 7],
+    [4096, 4096],
+  ])("read %s as a size in bytes", (given, maxBytes) => {
+    const { settings } = load(`pipeline: shop\nsource: { kind: sqlite, path: s, log: { retain: acknowledged, maxBytes: ${given} } }\n`);
+    expect(settings.source.log).toEqual({ retain: "acknowledged", maxBytes });
   });
 
   it("read `no` as text and an expanded value never as YAML", () => {
@@ -169,6 +180,23 @@ http: { listen: "0.0.0.0:80" }
       /password in clear/,
     ],
     ["a kind of log that is not known", `${least}log: { kind: redis }\n`, /kafka or embedded/],
+    [
+      "a size that is none",
+      "pipeline: a\nsource: { kind: sqlite, path: x, log: { maxBytes: many } }\n",
+      /^2 source.log.maxBytes must be a size/,
+    ],
+    [
+      "a negative size",
+      "pipeline: a\nsource: { kind: sqlite, path: x, log: { maxBytes: -1 } }\n",
+      /source.log.maxBytes must not be negative/,
+    ],
+    ["a size in no unit", "pipeline: a\nsource: { kind: sqlite, path: x, log: { maxBytes: 3 PiB } }\n", /must be a size/],
+    ["half a byte too many", "pipeline: a\nsource: { kind: sqlite, path: x, log: { maxBytes: 1.5 } }\n", /maxBytes must be a size/],
+    [
+      "a choice that is none",
+      "pipeline: a\nsource: { kind: sqlite, path: x, log: { retain: all } }\n",
+      /retain must be one of applied, ack/,
+    ],
     ["a URL of another database", `${least}target: { url: "mysql://x" }\n`, /must begin with postgres/],
     ["a block that is a word", `${least}target: yes\n`, /^3 target/],
   ])("name the line of %s", (_, text, expected) => {

@@ -82,6 +82,29 @@ describe("the view of a pipeline", () => {
     expect(view.tables).toMatchObject([{ phase: "streaming", rowsRead: null, rowsEstimated: null }]);
   });
 
+  it("calls a person before the capture log fills the disk, whoever measured it", () => {
+    const captureLog = {
+      bytes: 3 << 30,
+      ms: 5 * 86_400_000,
+      freeBytes: 1 << 30,
+      retain: "applied",
+      maxBytes: 1 << 30,
+      forgotten: false,
+    } as const;
+    const of = (alarm: "size" | "age" | "disk" | null, forgotten = false) =>
+      viewOf({ ...streaming, source: heard(service("source", "running", { captureLog: { ...captureLog, alarm, forgotten } })) });
+    expect(of(null)).toMatchObject({ needsPerson: [], next: [], state: "running" });
+    expect(of("size")).toMatchObject({ needsPerson: [expect.stringMatching(/about 3.0 GiB, more than source.log.maxBytes \(1.0 GiB\)/)] });
+    expect(of("age").needsPerson.join()).toMatch(/5 d 0 h old \(more than 6 h 00 m\)/);
+    expect(of("disk")).toMatchObject({ needsPerson: [expect.stringMatching(/the disk has 1.0 GiB left/)], next: ["tailrace doctor"] });
+    expect(of(null, true).needsPerson.join()).toMatch(/every table is read again/);
+    expect(renderView(of("age"), plain)).toContain("  capture   about 3.0 GiB (at most 1.0 GiB, retain: applied)   oldest 5 d 0 h");
+    const head = { history: 0, order: 42, index: 0 };
+    const unknown = { kind: "unknown", why: "x" } as const;
+    const file = heard({ head, changes: unknown, ms: unknown, captureLog: { ...captureLog, alarm: "disk" as const } });
+    expect(viewOf({ ...streaming, source: silent, file }).needsPerson.join()).toMatch(/a full disk stops the application/);
+  });
+
   it("names the state that matters most", () => {
     const withSink = (state: ServiceState): string => viewOf({ ...streaming, sink: heard(service("sink", state)) }).state;
     expect(withSink("stopped")).toBe("stopped");

@@ -138,6 +138,9 @@ export class ModelSource implements Source {
   progress(): readonly [] {
     return [];
   }
+  captureLog(): null {
+    return null;
+  }
   async [Symbol.asyncDispose](): Promise<void> {}
 
   #limits(): CaptureLimits {
