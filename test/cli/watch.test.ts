@@ -84,7 +84,7 @@ describe("the view of a pipeline", () => {
 
   it("calls a person before the capture log fills the disk, whoever measured it", () => {
     const captureLog = {
-      bytes: 3 << 30,
+      bytes: 3 * 2 ** 30,
       ms: 5 * 86_400_000,
       freeBytes: 1 << 30,
       retain: "applied",
