@@ -35,9 +35,20 @@ export class TailraceError extends Error {
 
 /** What a catcher of last resort may do with any thrown thing. */
 export function asTailraceError(thrown: unknown): TailraceError {
-  if (thrown instanceof TailraceError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new TailraceError("internal", { what: message, cause: thrown });
+  const first = firstOf(thrown);
+  if (first instanceof TailraceError) return first;
+  const message = first instanceof Error ? first.message : String(first);
+  return new TailraceError("internal", { what: message, cause: first });
+}
+
+/**
+ * `await using` wraps the error that made it close something together with the one that closing ended in. The first is what happened; the
+ * other says no more than that a broken thing did not close well.
+ */
+function firstOf(thrown: unknown): unknown {
+  let first = thrown;
+  while (first instanceof Error && first.name === "SuppressedError" && "suppressed" in first) first = first.suppressed;
+  return first;
 }
 
 /** `what (table=orders, column=total): remedy [code]` on one line, control characters escaped. */
@@ -58,5 +69,7 @@ export function printable(text: string): string {
   );
 }
 
-export const isAbort = (thrown: unknown): boolean =>
-  thrown instanceof Error && (thrown.name === "AbortError" || (thrown as { code?: unknown }).code === "ABORT_ERR");
+export function isAbort(thrown: unknown): boolean {
+  const first = firstOf(thrown);
+  return first instanceof Error && (first.name === "AbortError" || (first as { code?: unknown }).code === "ABORT_ERR");
+}

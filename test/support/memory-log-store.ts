@@ -52,17 +52,26 @@ interface TopicState {
   readonly partitions: readonly Partition[];
 }
 
+export type Timer = (ms: number, fire: () => void) => () => void;
+const realTimer: Timer = (ms, fire) => {
+  const timer = setTimeout(fire, ms);
+  return () => clearTimeout(timer);
+};
+
 export class MemoryLog {
   /** Asked before each append is carried out. */
   onAppend: (writes: readonly PartitionWrite[]) => AppendFate = () => fates.stored;
   /** Most records that scan and tail hand over at once. */
   pageRecords: number;
+  /** How long a tail waits; simulations have their own time. Returns what cancels it. */
+  readonly timer: Timer;
   readonly #topics = new Map<Topic, TopicState>();
   readonly #late: PartitionWrite[] = [];
   readonly #listeners = new Set<() => void>();
 
-  constructor(options: { readonly pageRecords?: number } = {}) {
+  constructor(options: { readonly pageRecords?: number; readonly timer?: Timer } = {}) {
     this.pageRecords = options.pageRecords ?? 500;
+    this.timer = options.timer ?? realTimer;
   }
 
   store(): LogStore {

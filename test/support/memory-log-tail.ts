@@ -60,13 +60,13 @@ export class MemoryTail implements LogTail {
   /** A record for a place that is not paused, the time is over, abort, or close. */
   #somethingHappens(waitMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#stopWaiting(), waitMs);
+      const cancel = this.log.timer(waitMs, () => this.#stopWaiting());
       const stopListening = this.log.listen(() => {
         if (this.#places.some((place) => !place.paused && (!this.log.has(place.topic) || this.#peek(place).length > 0)))
           this.#stopWaiting();
       });
       this.#stopWaiting = () => {
-        clearTimeout(timer);
+        cancel();
         stopListening();
         signal.removeEventListener("abort", this.#stopWaiting);
         resolve();

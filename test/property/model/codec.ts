@@ -22,9 +22,10 @@ export class Codec implements ChangeEncoder, ChangeDecoder {
 
   constructor(
     kinds: Kinds,
-    private readonly options: { readonly partitionsOfA: number; readonly severalRequests: boolean },
+    private readonly options: { readonly partitionsOfA: number; readonly severalRequests: boolean; readonly narrow?: boolean },
   ) {
-    this.tables = { A: columnsOf("A", kinds), B: columnsOf("B", kinds) };
+    const narrow = options.narrow === true;
+    this.tables = { A: columnsOf("A", kinds, narrow), B: columnsOf("B", kinds, narrow) };
   }
 
   async encode(

@@ -2,8 +2,10 @@
  * A database in memory with the trigger log: A (key, unique u, v) and B (key, p → A, v). It behaves as SQLite does with
  * recursive_triggers off: a row that REPLACE pushes out fires no delete trigger, foreign key actions do.
  */
+import { uniteColumns } from "../../../core/capture/widening.js";
 import type { LogRow } from "../../../core/capture/log-row.js";
-import { markerId, rereadId } from "../../../core/vocabulary/ids.js";
+import { markerId, rereadId, schemaVersion } from "../../../core/vocabulary/ids.js";
+import type { ColumnDescription, TableDescription } from "../../../core/vocabulary/table.js";
 import type { Key, Row } from "../../../core/vocabulary/value.js";
 import { type KeyKind, keyOfNumber } from "./keys.js";
 
@@ -36,6 +38,7 @@ export type LoggedRow = LogRow & { readonly ts: number };
 type WithoutPlace<T> = T extends unknown ? Omit<T, "seq"> : never;
 
 class Refused extends Error {}
+type Backup = Pick<ModelDatabase, "rows" | "log" | "triggers" | "epochSeen" | "descriptions" | "retired">;
 
 const copy = (rows: Rows): Rows => ({ A: new Map(rows.A), B: new Map(rows.B) });
 const foreignKeysHold = (rows: Rows): boolean => [...rows.B.values()].every(({ p }) => p === null || rows.A.has(p));
@@ -56,12 +59,17 @@ export class ModelDatabase {
   readonly truth = new Map<number, Rows>();
   #ts = 0;
   #marks = 0;
-  readonly #backups: { rows: Rows; log: LoggedRow[]; triggers: ModelDatabase["triggers"]; epochSeen: number }[] = [];
+  /** `_cdc_tables`: goes back with a restore, too. */
+  descriptions: Readonly<Record<TableName, TableDescription>>;
+  retired: ReadonlySet<TableName> = new Set();
+  readonly #backups: Backup[] = [];
 
   constructor(
     readonly kinds: Kinds,
     private readonly action: ForeignKeyAction,
+    descriptions: ModelDatabase["descriptions"],
   ) {
+    this.descriptions = descriptions;
     this.truth.set(0, copy(this.rows));
   }
 
@@ -117,14 +125,39 @@ export class ModelDatabase {
   /** Puts missing triggers back, and asks for their tables in the same transaction. */
   heal(): void {
     for (const table of tableNames) {
-      if (this.triggers[table]) continue;
+      if (this.triggers[table] || this.retired.has(table)) continue;
       this.triggers = { ...this.triggers, [table]: true };
       this.special("gap", table, 0);
     }
   }
 
+  widen(table: TableName, columns: readonly ColumnDescription[]): TableDescription {
+    const stored = this.descriptions[table];
+    const united = stored.columns.map((column, i) => uniteColumns(column, columns[i] ?? column));
+    const widened = { ...stored, columns: united, schema: schemaVersion(this.#highestSchema() + 1) };
+    this.descriptions = { ...this.descriptions, [table]: widened };
+    return widened;
+  }
+
+  /** No longer captured; what the log says of it is nobody's any more. A row in the log, as `apply` leaves one, makes the source look. */
+  retire(table: TableName): void {
+    if (this.retired.has(table)) return;
+    this.retired = new Set([...this.retired, table]);
+    this.triggers = { ...this.triggers, [table]: false };
+    this.descriptions = {
+      ...this.descriptions,
+      [table]: { ...this.descriptions[table], schema: schemaVersion(this.#highestSchema() + 1) },
+    };
+    this.special("order", table, 0);
+  }
+
+  #highestSchema(): number {
+    return Math.max(...tableNames.map((table) => this.descriptions[table].schema));
+  }
+
   backup(): void {
-    this.#backups.push({ rows: copy(this.rows), log: [...this.log], triggers: this.triggers, epochSeen: this.epochSeen });
+    const { triggers, epochSeen, descriptions, retired } = this;
+    this.#backups.push({ rows: copy(this.rows), log: [...this.log], triggers, epochSeen, descriptions, retired });
   }
 
   restore(n: number): void {
@@ -134,6 +167,8 @@ export class ModelDatabase {
     this.log = [...found.log];
     this.triggers = found.triggers;
     this.epochSeen = found.epochSeen;
+    this.descriptions = found.descriptions;
+    this.retired = found.retired;
   }
 
   #write(row: WithoutPlace<LogRow>): void {

@@ -25,6 +25,7 @@ export function whatIsWrong({ log, database, target }: Judged, applied: AppliedC
   // The cut was lost with the log's tail: nobody can say how far its tables were.
   if (upTo === null) return null;
   for (const table of tableNames) {
+    if (database.retired.has(table)) continue;
     const limit = upTo.get(table) ?? null;
     const there = new Map(
       [...target.rows[table]].filter(([, row]) => within(database, table, keyOfRow(row, keyLength(table, database.kinds)), limit)),

@@ -76,7 +76,7 @@ const statement: fc.Arbitrary<Statement> = fc.tuple(
   fc.integer({ min: 0, max: 8 }),
   fc.integer({ min: 1, max: 8 }),
 );
-const statements = fc.array(statement, { minLength: 1, maxLength: 4 });
+export const statements = fc.array(statement, { minLength: 1, maxLength: 4 });
 const which = fc.nat({ max: 0xffffff });
 const fate: fc.Arbitrary<Fate> = fc.oneof(
   { weight: 80, arbitrary: fc.constant<Fate>({ kind: "stored" }) },
@@ -124,7 +124,7 @@ const arbitraries: { readonly [K in Op["op"]]: fc.Arbitrary<Extract<Op, { op: K 
   }),
 };
 
-const options: fc.Arbitrary<RunOptions> = fc.record({
+export const runOptions: fc.Arbitrary<RunOptions> = fc.record({
   action: fc.constantFrom<ForeignKeyAction[]>("none", "cascade", "set null"),
   kindOfA: fc.constantFrom<Extract<KeyKind, "integer" | "text">[]>("integer", "text"),
   kindOfB: fc.constantFrom<Extract<KeyKind, "integer" | "composite">[]>("integer", "composite"),
@@ -143,7 +143,7 @@ export function schedules(weights: Partial<Weights> = {}, overrides: Partial<Run
     .filter((name) => all[name] > 0)
     .map((name) => ({ weight: all[name], arbitrary: arbitraries[name] as fc.Arbitrary<Op> }));
   return fc.record({
-    options: options.map((made) => ({ ...made, ...overrides })),
+    options: runOptions.map((made) => ({ ...made, ...overrides })),
     ops: fc.array(fc.oneof(...choices), { minLength: 20, maxLength: 90, size: "max" }),
   });
 }

@@ -6,10 +6,10 @@ import { emptyLogAnchor, isSamePast, makeAnchor, type Past } from "../../../core
 import type { CapturedTable, CaptureLog, CaptureView, PageLimits } from "../../../core/capture/capture-log.js";
 import { type CaptureLimits, CaptureReader } from "../../../core/capture/capture-reader.js";
 import type { LogRow, Note } from "../../../core/capture/log-row.js";
-import type { Batch, Beginning, Lag, Source } from "../../../core/contracts/source.js";
+import type { Batch, Beginning, CaptureLogUse, Lag, Source } from "../../../core/contracts/source.js";
 import { type Anchor, theGroup, type WriterEpoch, writerEpoch } from "../../../core/vocabulary/ids.js";
-import type { Position } from "../../../core/vocabulary/position.js";
-import type { TableDescription } from "../../../core/vocabulary/table.js";
+import { origin, type Position } from "../../../core/vocabulary/position.js";
+import type { ColumnDescription, TableDescription } from "../../../core/vocabulary/table.js";
 import type { Key, Row } from "../../../core/vocabulary/value.js";
 import { type LoggedRow, type ModelDatabase, type Statement, type TableName, tableNames, tableNumber } from "./database.js";
 import { numberOfKey, rankOf } from "./keys.js";
@@ -56,13 +56,12 @@ export interface ReadPlan {
 }
 export interface ModelSourceOptions {
   readonly database: ModelDatabase;
-  readonly tables: Readonly<Record<TableName, TableDescription>>;
   readonly rules: SourceRules;
   /** Log rows that are read with their batch; more are read while its parts are taken. */
   readonly wholeRows: number;
   readonly plan: () => ReadPlan;
   /** Nothing to read: resolves when the schedule says so. */
-  readonly idle: () => Promise<void>;
+  readonly idle: (signal: AbortSignal) => Promise<void>;
   readonly beforeBatch: () => Promise<void>;
   /** A past was replaced or never read: the log so far is passed over. */
   readonly passedOver: () => void;
@@ -91,18 +90,20 @@ export class ModelSource implements Source {
     database.epochSeen = Math.max(database.epochSeen, epoch);
   }
 
-  async *batches(beginning: Beginning): AsyncIterable<Batch> {
+  async *batches(beginning: Beginning, signal: AbortSignal): AsyncIterable<Batch> {
     const { rules, database } = this.options;
     const later = rules.laterCompared ? beginning.later : [];
     this.#reader = new CaptureReader({ log: this.#log, group: theGroup, beginning: { ...beginning, later }, limits: this.#limits() });
     const reader = this.#reader;
+    this.#acknowledged = null;
     if (reader.at !== null && beginning.resume !== null) this.#acknowledged = { at: reader.at, anchor: beginning.resume.anchor };
     for (let history = reader.at?.history ?? -1; ; ) {
+      signal.throwIfAborted();
       await this.options.beforeBatch();
-      const stopped = rules.gapStops && tableNames.some((table) => !database.triggers[table]);
+      const stopped = rules.gapStops && tableNames.some((table) => !database.triggers[table] && !database.retired.has(table));
       const batch = stopped ? null : reader.next();
       if (batch === null) {
-        await this.options.idle();
+        await this.options.idle(signal);
         continue;
       }
       if (batch.position.history !== history) this.options.passedOver();
@@ -133,13 +134,15 @@ export class ModelSource implements Source {
   }
 
   lag(): Lag {
-    throw new Error("nobody asks");
+    const unknown = { kind: "unknown", why: "the model does not say" } as const;
+    return { head: this.position ?? origin, changes: unknown, ms: unknown };
   }
   progress(): readonly [] {
     return [];
   }
-  captureLog(): null {
-    return null;
+  captureLog(): CaptureLogUse {
+    const { log, newestSeq } = this.options.database;
+    return { oldest: log[0]?.seq ?? 0, newest: newestSeq, bytes: log.length, ms: 0, freeBytes: null };
   }
   async [Symbol.asyncDispose](): Promise<void> {}
 
@@ -175,8 +178,8 @@ class ModelCaptureLog implements CaptureLog {
     return { rows: this.#told(after, until).slice(0, limits.rows), bytes: 1 };
   }
 
-  widen(): TableDescription {
-    throw new Error("the model's columns hold all classes");
+  widen(table: number, columns: readonly ColumnDescription[]): TableDescription {
+    return this.options.database.widen(nameOf(table), columns);
   }
 
   advance(): void {
@@ -226,9 +229,16 @@ class ModelView implements CaptureView {
   }
 
   tables(): ReadonlyMap<number, CapturedTable> {
-    const { tables } = this.options;
+    const { database } = this.options;
     return new Map(
-      tableNames.map((name) => [tableNumber[name], { number: tableNumber[name], description: tables[name], state: "captured" as const }]),
+      tableNames.map((name) => [
+        tableNumber[name],
+        {
+          number: tableNumber[name],
+          description: database.descriptions[name],
+          state: database.retired.has(name) ? ("retired" as const) : ("captured" as const),
+        },
+      ]),
     );
   }
 

@@ -11,16 +11,18 @@ const column = (name: string): ColumnDescription => ({
   generated: false,
   classes: ["integer", "text"],
 });
+/** What the first rows hold; whatever else comes widens it. */
+const narrow = (name: string): ColumnDescription => ({ ...column(name), nullable: false, classes: ["integer"] });
 
 /** Key columns, then u (A) or p (B), then v. */
-export function columnsOf(table: TableName, kinds: Kinds): TableDescription {
+export function columnsOf(table: TableName, kinds: Kinds, isNarrow = false): TableDescription {
   const composite = kinds[table] === "composite";
   const names = [...(composite ? ["k1", "k2"] : ["k"]), table === "A" ? "u" : "p", "v"];
   return {
     table: tableId(table),
     group: theGroup,
     schema: schemaVersion(1),
-    columns: names.map(column),
+    columns: names.map(isNarrow ? narrow : column),
     key: composite ? [0, 1] : [0],
   };
 }

@@ -65,8 +65,8 @@ export class World {
       source: { ...allSourceRules, ...rules.source },
       target: { ...allTargetRules, ...rules.target },
     };
-    this.database = new ModelDatabase(kinds, options.action);
     this.codec = new Codec(kinds, options);
+    this.database = new ModelDatabase(kinds, options.action, this.codec.tables);
     this.target = new ModelTarget(kinds, this.rules.target, options.immediateUnique);
     for (const spec of topicSpecs(prefix, [tableId("A"), tableId("B")])) {
       this.log.create(spec.topic === topicOf("A") ? { ...spec, partitions: options.partitionsOfA } : spec);
@@ -303,7 +303,7 @@ class Writer {
   }
 
   #newSource(session: LogSession | null = null): ModelSource {
-    const { database, codec, rules } = this.world;
+    const { database, rules } = this.world;
     const beforeBatch = async (): Promise<void> => {
       // Sooner or later after a loss the slow comparison is due.
       if (session === null || this.#lossesSeen === this.world.losses) return;
@@ -313,7 +313,6 @@ class Writer {
     };
     return new ModelSource({
       database,
-      tables: codec.tables,
       rules: rules.source,
       plan: () => this.#go.plan,
       idle: async () => void (await this.#park("idle")),
