@@ -1,5 +1,6 @@
 /** docs/errors.md, made from the catalogue. */
 import { catalogue, isErrorCode, type Verdict } from "../core/error-catalogue.js";
+import { whatIsSafe } from "../core/error-safety.js";
 
 const verdicts: Readonly<Record<Verdict, string>> = {
   retry: "transient: the service starts its session again by itself, with rising delay",
@@ -27,11 +28,14 @@ export function errorsPage(): string {
       "",
       `## ${group}`,
       "",
-      "| code | verdict | cause | what to do |",
-      "|---|---|---|---|",
+      "| code | verdict | cause | what is safe | what to do |",
+      "|---|---|---|---|---|",
       ...codes
         .filter((code) => groupOf(code) === group)
-        .map((code) => `| \`${code}\` | ${catalogue[code].verdict} | ${cell(catalogue[code].cause)} | ${cell(catalogue[code].remedy)}. |`),
+        .map(
+          (code) =>
+            `| \`${code}\` | ${catalogue[code].verdict} | ${cell(catalogue[code].cause)} | ${cell(whatIsSafe(code))}. | ${cell(catalogue[code].remedy)}. |`,
+        ),
     ]),
     "",
   ].join("\n");

@@ -96,7 +96,6 @@ const entries = {
     cause: "Another writer has claimed the topics while this process held them.",
     remedy: "Find the other source process; only one may run. Restart this one if the other is gone",
   },
-  "log.standing-by": { verdict: "stand-by", cause: "Another writer holds the topics.", remedy: "Stop the other source first" },
   "log.credentials": {
     verdict: "stop",
     cause: "The broker refuses the user, or the mechanism it is to prove itself with.",
@@ -222,11 +221,6 @@ const entries = {
     verdict: "stop",
     cause: "The key has a collation other than BINARY, so its order cannot be the target's.",
     remedy: "Declare the key COLLATE BINARY; the table is left out until then",
-  },
-  "table.unreachable-rowid": {
-    verdict: "stop",
-    cause: "The table has no reachable key.",
-    remedy: "Add a primary key; the table is left out until then",
   },
   "table.name": {
     verdict: "stop",

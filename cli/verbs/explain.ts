@@ -1,4 +1,5 @@
 import { catalogue, isErrorCode } from "../../core/error-catalogue.js";
+import { whatIsSafe } from "../../core/error-safety.js";
 import { verdictSentence } from "../error-pages.js";
 import { exits } from "../exit-codes.js";
 import { usage, type Verb } from "../invocation.js";
@@ -11,7 +12,7 @@ export const verb: Verb = ({ words, out }) => {
   if (code === undefined) {
     out.answer({
       kind: "ErrorCodes",
-      data: { codes: codes.map((one) => ({ code: one, ...catalogue[one] })) },
+      data: { codes: codes.map((one) => ({ code: one, ...catalogue[one], safe: whatIsSafe(one) })) },
       next: ["tailrace explain CODE"],
       text: (paint) =>
         renderTable(
@@ -27,12 +28,19 @@ export const verb: Verb = ({ words, out }) => {
     throw usage(`There is no error code '${code}'${meant === null ? "" : `; did you mean '${meant}'?`}`);
   }
   const { verdict, cause, remedy } = catalogue[code];
+  const safe = whatIsSafe(code);
   out.answer({
     kind: "ErrorCode",
-    data: { code, verdict, cause, remedy, retryable: verdict !== "stop" },
+    data: { code, verdict, cause, safe, remedy, retryable: verdict !== "stop" },
     next: [],
     text: (paint) =>
-      [paint.bold(code), `  cause    ${cause}`, `  verdict  ${verdict}: ${verdictSentence(verdict)}`, `  do       ${remedy}.`].join("\n"),
+      [
+        paint.bold(code),
+        `  cause    ${cause}`,
+        `  safe     ${safe}.`,
+        `  verdict  ${verdict}: ${verdictSentence(verdict)}`,
+        `  do       ${remedy}.`,
+      ].join("\n"),
   });
   return Promise.resolve(exits.done);
 };
