@@ -39,8 +39,8 @@ const preloaded = 10_000;
 const lookEveryMs = 1;
 
 export const latency: Bench = async (options) => {
-  const rounds = options.count("rounds", 3);
-  const seconds = options.count("seconds", 15);
+  const rounds = options.count("rounds", 3, 1);
+  const seconds = options.count("seconds", 15, 6);
   await using place = await openPlace(options.logs);
   const figures: Figure[] = [];
   const open: Line[] = [];

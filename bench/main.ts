@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- NAME [--json] [--rounds N] …`: one measurement, one table. Each runs on a build of its own (so that nobody's build in between
+ * `npm run bench -- NAME [--json] [--quick] [--rounds N] …`: one measurement, one table. Each runs on a build of its own (so that nobody's build in between
  * changes what is measured), starts the real services as processes, and prints ratios of variants that took turns within the same run.
  */
 import { parseArgs } from "node:util";
@@ -9,15 +9,17 @@ import { describeMachine } from "./machine.js";
 import { memory } from "./memory.js";
 import type { Bench, BenchOptions } from "./options.js";
 import { overhead } from "./overhead.js";
+import { peers } from "./peers/peers.js";
 import { printReport } from "./report.js";
 import { snapshot } from "./snapshot.js";
 
-const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory };
+const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
     rounds: { type: "string" },
     rows: { type: "string" },
     changes: { type: "string" },
@@ -36,7 +38,7 @@ const count = (text: string | undefined, fallback: number): number => {
   return n;
 };
 const options: BenchOptions = {
-  count: (name, fallback) => count(values[name], fallback),
+  count: (name, fallback, quick) => count(values[name], values.quick ? quick : fallback),
   rates: (values.rates ?? "100,1000").split(",").map((rate) => count(rate, 0)),
   logs: values.logs.split(",").filter((log) => log === "embedded" || log === "kafka"),
   only: values.only?.split(",") ?? null,

@@ -35,8 +35,8 @@ const restSeconds = 5;
 const roles: readonly Role[] = ["source", "sink"];
 
 export const memory: Bench = async (options) => {
-  const backlog = options.count("changes", 1_000_000);
-  const transaction = options.count("transaction", 500_000);
+  const backlog = options.count("changes", 5_000_000, 200_000);
+  const transaction = options.count("transaction", 2_000_000, 100_000);
   await using place = await openPlace(options.logs);
   const figures: Figure[] = [];
   for (const log of place.logs)

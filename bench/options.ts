@@ -2,7 +2,8 @@ import type { Report } from "./report.js";
 
 export type LogKind = "embedded" | "kafka";
 export interface BenchOptions {
-  count(name: "rounds" | "rows" | "changes" | "transaction" | "seconds", fallback: number): number;
+  /** `quick`: with `--quick`, for a look at whether it works and roughly where it stands. */
+  count(name: "rounds" | "rows" | "changes" | "transaction" | "seconds", fallback: number, quick: number): number;
   readonly rates: readonly number[];
   readonly logs: readonly LogKind[];
   /** Variants by name; null: all. */

@@ -25,9 +25,9 @@ interface Figure {
 }
 
 export const overhead: Bench = async (options) => {
-  const rounds = options.count("rounds", 7);
-  const commits = options.count("changes", 8_000);
-  const rows = options.count("rows", 60_000);
+  const rounds = options.count("rounds", 7, 3);
+  const commits = options.count("changes", 8_000, 4_000);
+  const rows = options.count("rows", 60_000, 20_000);
   const figures: Figure[] = [];
   const bytes: { variant: Variant; megabytes: number }[] = [];
   // Round 0 warms the process up: its figures are not used.

@@ -14,7 +14,8 @@ import { type BenchPlace, connect } from "./place.js";
 export type Role = "source" | "sink";
 const command = fileURLToPath(new URL("../cli/tailrace.js", import.meta.url));
 const run = promisify(execFile);
-const patienceMs = 540_000;
+/** A backlog of millions takes minutes. */
+const patienceMs = 1_800_000;
 
 export interface Applied {
   readonly phase: string | null;
@@ -43,8 +44,15 @@ export class BenchPipeline implements AsyncDisposable {
       name,
       log,
       file,
+      registry = null,
       profile = null,
-    }: { readonly name: string; readonly log: LogKind; readonly file: string; readonly profile?: string | null },
+    }: {
+      readonly name: string;
+      readonly log: LogKind;
+      readonly file: string;
+      readonly registry?: string | null;
+      readonly profile?: string | null;
+    },
   ): Promise<BenchPipeline> {
     const folder = join(place.folder, name);
     mkdirSync(folder, { recursive: true });
@@ -57,7 +65,10 @@ export class BenchPipeline implements AsyncDisposable {
       stringify({
         pipeline: name,
         source: { kind: "sqlite", path: file },
-        log: log === "embedded" ? { kind: "embedded" } : { kind: "kafka", brokers: place.kafka?.brokers ?? [] },
+        log:
+          log === "embedded"
+            ? { kind: "embedded" }
+            : { kind: "kafka", brokers: place.kafka?.brokers ?? [], ...(registry === null ? {} : { registry }) },
         target: { url },
         http: { listen: `127.0.0.1:${port}` },
       }),

@@ -36,8 +36,8 @@ type Measure = (stage: Stage, round: number) => Promise<Figure>;
 const run = promisify(execFile);
 
 export const snapshot: Bench = async (options) => {
-  const rounds = options.count("rounds", 3);
-  const rows = options.count("rows", 1_000_000);
+  const rounds = options.count("rounds", 3, 2);
+  const rows = options.count("rows", 1_000_000, 200_000);
   await using place = await openPlace(options.logs);
   const stage: Stage = {
     place,
