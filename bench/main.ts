@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { apply } from "./apply.js";
+import { hops } from "./hops.js";
 import { latency } from "./latency.js";
 import { describeMachine } from "./machine.js";
 import { memory } from "./memory.js";
@@ -13,7 +14,7 @@ import { peers } from "./peers/peers.js";
 import { printReport } from "./report.js";
 import { snapshot } from "./snapshot.js";
 
-const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers };
+const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -11,13 +11,12 @@ import type { StoredRecord } from "../core/contracts/log-store.js";
 import { TailraceError } from "../core/errors.js";
 import { snapshotTopic, tableTopic } from "../core/topics.js";
 import type { Topic } from "../core/vocabulary/ids.js";
-import type { Position } from "../core/vocabulary/position.js";
 import { keyOf, type TableDescription } from "../core/vocabulary/table.js";
 import { unreachable } from "../core/vocabulary/unreachable.js";
 import type { Key, Row } from "../core/vocabulary/value.js";
 import { parseSchema } from "./avro-types.js";
 import { type ChunkReader, chunkReader } from "./chunk-reader.js";
-import { type Envelope, type EnvelopeReader, envelopeReader, readSequence } from "./envelope-reader.js";
+import { type Envelope, type EnvelopeReader, envelopeReader } from "./envelope-reader.js";
 import { newKeyHeader, oldKeyHeader } from "./key-headers.js";
 import type { SchemaRegistry } from "./registry/registry.js";
 import type { DescribedTable } from "./table-property.js";
@@ -106,16 +105,13 @@ class Decoder implements ChangeDecoder {
     }
   }
 
-  #change(record: StoredRecord, table: TableDescription, envelope: Envelope): DecodedRecord {
-    const { at, epoch } = readSequence(envelope.sequence);
-    if (envelope.op === "d" && record.headers.length > 0 && headerOf(record, newKeyHeader) !== null)
-      return { epoch, at, body: { kind: "counted" } };
-    return { epoch, at, body: { kind: "change", table, change: this.#changeOf(record, table, { envelope, at }) } };
+  #change(record: StoredRecord, table: TableDescription, envelope: Readonly<Envelope>): DecodedRecord {
+    const { at, epoch, op } = envelope;
+    if (op === "d" && record.headers.length > 0 && headerOf(record, newKeyHeader) !== null) return { epoch, at, body: { kind: "counted" } };
+    return { epoch, at, body: { kind: "change", table, change: this.#changeOf(record, table, envelope) } };
   }
 
-  #changeOf(record: StoredRecord, table: TableDescription, read: { readonly envelope: Envelope; readonly at: Position }): Change {
-    const { at, envelope } = read;
-    const { op, before, after } = envelope;
+  #changeOf(record: StoredRecord, table: TableDescription, { at, op, before, after }: Readonly<Envelope>): Change {
     if (op === "d") {
       mustBe(after === null, "a delete has a row after it");
       return { kind: "delete", at, key: this.#key(table, record.key), before };

@@ -3,12 +3,12 @@
  * so that generations of the envelope with more, fewer or moved fields are read too; what is not needed is passed over.
  */
 import { type WriterEpoch, writerEpoch } from "../core/vocabulary/ids.js";
-import { type Position, position } from "../core/vocabulary/position.js";
+import { origin, type Position, position } from "../core/vocabulary/position.js";
 import type { Row } from "../core/vocabulary/value.js";
 import type { AvroRecord, AvroType } from "./avro-types.js";
 import { skipper } from "./skipper.js";
 import { type DescribedTable, readTableProperty, tableProperty } from "./table-property.js";
-import { optionalReader, rowReader, stringReader } from "./value-reader.js";
+import { letterReader, optionalReader, rowReader } from "./value-reader.js";
 import type { BoundedReader } from "./wire/bounded-reader.js";
 import { WireFault } from "./wire/fault.js";
 
@@ -17,21 +17,23 @@ export interface Envelope {
   after: Row | null;
   op: string;
   /** `source.sequence`. */
-  sequence: string | null;
+  at: Position;
+  epoch: WriterEpoch;
 }
 
 export interface EnvelopeReader {
   readonly described: DescribedTable;
-  read(bytes: BoundedReader): Envelope;
+  /** Holds until the next call. */
+  read(bytes: BoundedReader): Readonly<Envelope>;
 }
 
 export function envelopeReader(type: AvroRecord): EnvelopeReader {
   const described = readTableProperty(valueRecordOf(type).properties[tableProperty]);
   const steps = stepsOf(type, fieldStep, ["before", "after", "op", "source"]);
+  const envelope: Envelope = { before: null, after: null, op: "", at: origin, epoch: writerEpoch(0) };
   return {
     described,
     read: (bytes) => {
-      const envelope: Envelope = { before: null, after: null, op: "", sequence: null };
       for (const step of steps) step(bytes, envelope);
       return envelope;
     },
@@ -62,7 +64,7 @@ function fieldStep(name: string, type: AvroType): Step {
       };
     }
     case "op": {
-      const read = stringReader(type);
+      const read = letterReader(type);
       return (bytes, into) => {
         into.op = read(bytes);
       };
@@ -84,9 +86,12 @@ function sourceStep(type: AvroType): Step {
 
 function sourceFieldStep(name: string, type: AvroType): Step {
   if (name !== "sequence") return skipper(type);
-  const read = optionalReader(type, stringReader);
+  const read = optionalReader(type, sequenceReader);
   return (bytes, into) => {
-    into.sequence = read(bytes);
+    const sequence = read(bytes);
+    if (sequence === null) throw noPosition();
+    into.at = sequence.at;
+    into.epoch = sequence.epoch;
   };
 }
 
@@ -99,11 +104,33 @@ function valueRecordOf(type: AvroRecord): AvroRecord {
   throw new WireFault(`record ${type.name} does not describe its table`);
 }
 
-const sequencePattern = /^\["(\d{1,15})","(\d{1,15})","(\d{1,15})","(\d{1,15})"\]$/;
-
-/** `["history","order","index","epoch"]`. */
-export function readSequence(sequence: string | null): { readonly at: Position; readonly epoch: WriterEpoch } {
-  const [, history, order, index, epoch] = sequencePattern.exec(sequence ?? "") ?? [];
-  if (epoch === undefined) throw new WireFault("source.sequence is not a position of ours");
-  return { at: position(Number(history), Number(order), Number(index)), epoch: writerEpoch(Number(epoch)) };
+/** `["history","order","index","epoch"]`, from its bytes: a text and its pieces for every record would cost more than the row. */
+function sequenceReader(type: AvroType): (bytes: BoundedReader) => { readonly at: Position; readonly epoch: WriterEpoch } {
+  if (type.kind !== "string") throw new WireFault("a text is not a string");
+  return (bytes) => {
+    const length = bytes.length();
+    const behind = bytes.left - length;
+    const at = position(numberAfter(bytes, openBracket), numberAfter(bytes, comma), numberAfter(bytes, comma));
+    const epoch = writerEpoch(numberAfter(bytes, comma));
+    if (bytes.byte() !== closeBracket || bytes.left !== behind) throw noPosition();
+    return { at, epoch };
+  };
 }
+
+const [openBracket, closeBracket, comma, quote, zero] = [0x5b, 0x5d, 0x2c, 0x22, 0x30] as const;
+const digitsMax = 15;
+
+/** The separator, then 1 to 15 digits in quotes. */
+function numberAfter(bytes: BoundedReader, separator: number): number {
+  if (bytes.byte() !== separator || bytes.byte() !== quote) throw noPosition();
+  let value = 0;
+  for (let digits = 0; ; digits++) {
+    const byte = bytes.byte();
+    if (byte === quote && digits > 0) return value;
+    const digit = byte - zero;
+    if (digit < 0 || digit > 9 || digits === digitsMax) throw noPosition();
+    value = value * 10 + digit;
+  }
+}
+
+const noPosition = (): WireFault => new WireFault("source.sequence is not a position of ours");

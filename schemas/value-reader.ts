@@ -15,11 +15,7 @@ type Reader<T> = (bytes: BoundedReader) => T;
 export function rowReader(type: AvroType): Reader<Row> {
   if (type.kind !== "record") throw new WireFault("a row or key is not a record");
   const readers = type.fields.map((field) => columnReader(field.type));
-  return (bytes) => {
-    const row: Value[] = [];
-    for (const read of readers) row.push(read(bytes));
-    return row;
-  };
+  return (bytes) => readers.map((read) => read(bytes));
 }
 
 /** `["null", T]`. */
@@ -55,6 +51,12 @@ function blockCount(bytes: BoundedReader, itemBytes: number): number {
   const count = Math.abs(said);
   if (count * itemBytes > bytes.left) throw new WireFault(`a block claims ${count} items in ${bytes.left} bytes`);
   return count;
+}
+
+/** A text that is one letter nearly always. */
+export function letterReader(type: AvroType): Reader<string> {
+  const read = stringReader(type);
+  return (bytes) => bytes.letter() ?? read(bytes);
 }
 
 export function stringReader(type: AvroType): Reader<string> {

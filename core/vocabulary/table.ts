@@ -24,5 +24,7 @@ export interface TableDescription {
 }
 
 export function keyOf(table: TableDescription, row: Row): Key {
-  return table.key.map((i): Value => row[i] ?? null);
+  const [first] = table.key;
+  // One column nearly always, and once per change.
+  return table.key.length === 1 ? [row[first] ?? null] : table.key.map((i): Value => row[i] ?? null);
 }

@@ -52,6 +52,12 @@ export class BoundedReader {
 
   /** A long inside the exact range of JS numbers. */
   safeLong(): number {
+    // One byte nearly always: lengths, branches of unions.
+    const first = this.#bytes[this.#at] ?? 0xff;
+    if (first < 0x80) {
+      this.#at++;
+      return (first >>> 1) ^ -(first & 1);
+    }
     const low = this.#bits28();
     if (!this.#more) return (low >>> 1) ^ -(low & 1);
     const middle = this.#bits28();
@@ -90,6 +96,19 @@ export class BoundedReader {
     // What is not UTF-8 is read as U+FFFD, which may also stand there by right.
     if (text.includes("\ufffd") && !isUtf8(this.#bytes.subarray(begin, begin + length))) throw new WireFault("text is not UTF-8");
     return text;
+  }
+
+  /** The text that follows if it is one ASCII letter; null, and nothing is read, if it is not. */
+  letter(): string | null {
+    const code = this.#bytes[this.#at + 1] ?? 0xff;
+    if (this.#bytes[this.#at] !== 2 || code > 0x7f) return null;
+    this.#at += 2;
+    return String.fromCharCode(code);
+  }
+
+  /** The length of a text whose bytes the caller reads by `byte`. */
+  length(): number {
+    return this.#length();
   }
 
   skipBytes(): void {
