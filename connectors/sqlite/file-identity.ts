@@ -6,6 +6,8 @@ import { statSync } from "node:fs";
 import { type FSWatcher, watch } from "chokidar";
 import { TailraceError } from "../../core/errors.js";
 
+const watchMs = 250;
+
 export class FileIdentity implements AsyncDisposable {
   readonly #opened: FileId;
   #watcher: FSWatcher | null = null;
@@ -17,9 +19,12 @@ export class FileIdentity implements AsyncDisposable {
     this.#opened = now;
   }
 
-  /** A hint only, to look at once; every read looks anyway. `atomic` would hide the very replacement that we look for. */
+  /**
+   * A hint only, to look at once; every read looks anyway. `atomic` would hide the very replacement that we look for. Polled: the system's own events
+   * come with every write of the application, and cost as much as the rest of a commit's way.
+   */
   watch(onChange: () => void): void {
-    this.#watcher = watch(this.path, { persistent: false, ignoreInitial: true, atomic: false });
+    this.#watcher = watch(this.path, { persistent: false, ignoreInitial: true, atomic: false, usePolling: true, interval: watchMs });
     this.#watcher.on("add", onChange).on("unlink", onChange).on("error", onChange);
   }
 

@@ -66,7 +66,7 @@ export async function openSqliteSource(options: SqliteSourceOptions): Promise<So
     const statement = reader.prepare("PRAGMA data_version").pluck();
     const dataVersion = (): unknown => statement.get();
     const wakeup = hold(new Wakeup({ path: options.path, clock, dataVersion }), (it) => it[Symbol.dispose]());
-    identity.watch(() => wakeup.hint());
+    identity.watch(() => wakeup.call());
     return new SqliteSource({ ...options, clock, reader, writer, identity, wakeup, dataVersion, closers });
   } catch (thrown) {
     await closeAll(closers);

@@ -1,6 +1,7 @@
 /**
  * Waits until something was committed. `data_version` is asked every millisecond for a while after activity, then ever less often; the
- * directory's watcher ends a long wait early. The watcher fires before a commit is visible, so it only starts the quick asking again.
+ * directory's watcher ends a long wait early. The watcher fires before a commit is visible, so it only starts the quick asking again; and it is there
+ * only during long waits, since a busy writer has it fire several times per commit, each at the price of a read.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
@@ -21,20 +22,21 @@ const fullCheckMs = 1_000;
 
 export class Wakeup implements Disposable {
   readonly #options: WakeupOptions;
-  readonly #watcher: FSWatcher | null;
+  #watcher: FSWatcher | null = null;
   #seen: unknown;
   #activeAtMs = 0;
   #hint: (() => void) | null = null;
+  #isCalled = false;
+  #canWatch = true;
 
   constructor(options: WakeupOptions) {
     this.#options = options;
     this.#seen = options.dataVersion();
-    this.#watcher = this.#watch();
   }
 
   /** Look now: a wait that goes on is ended. */
-  hint(): void {
-    this.#activeAtMs = this.#options.clock.monotonicMs();
+  call(): void {
+    this.#isCalled = true;
     this.#hint?.();
   }
 
@@ -44,14 +46,17 @@ export class Wakeup implements Disposable {
     const beganMs = clock.monotonicMs();
     while (!this.#moved()) {
       const nowMs = clock.monotonicMs();
-      if (nowMs - beganMs >= fullCheckMs) return;
+      if (this.#isCalled || nowMs - beganMs >= fullCheckMs) {
+        this.#isCalled = false;
+        return;
+      }
       await this.#sleep(this.#pauseMs(nowMs - this.#activeAtMs), signal);
     }
     this.#activeAtMs = clock.monotonicMs();
   }
 
   [Symbol.dispose](): void {
-    this.#watcher?.close();
+    this.#unwatch();
   }
 
   #moved(): boolean {
@@ -70,8 +75,9 @@ export class Wakeup implements Disposable {
     const inner = new AbortController();
     const end = (): void => inner.abort();
     signal.addEventListener("abort", end, { once: true });
-    // A short sleep is not cut: a busy writer's hints come in thousands a second, and each would cost more than it saves.
-    this.#hint = ms > 1 ? end : null;
+    this.#hint = end;
+    if (ms > 1) this.#watch();
+    else this.#unwatch();
     try {
       await this.#options.clock.delay(ms, inner.signal);
     } catch (thrown) {
@@ -83,14 +89,25 @@ export class Wakeup implements Disposable {
     }
   }
 
-  /** null where the system cannot watch: then polling alone does it. */
-  #watch(): FSWatcher | null {
+  /** Where the system cannot watch, polling alone does it. */
+  #watch(): void {
+    if (this.#watcher !== null || !this.#canWatch) return;
     try {
-      const watcher = watch(dirname(this.#options.path), { persistent: false }, () => this.hint());
+      const watcher = watch(dirname(this.#options.path), { persistent: false }, () => this.#somethingMoved());
       watcher.on("error", () => watcher.close());
-      return watcher;
+      this.#watcher = watcher;
     } catch {
-      return null;
+      this.#canWatch = false;
     }
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close();
+    this.#watcher = null;
+  }
+
+  #somethingMoved(): void {
+    this.#activeAtMs = this.#options.clock.monotonicMs();
+    this.#hint?.();
   }
 }
