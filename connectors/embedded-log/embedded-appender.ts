@@ -4,7 +4,7 @@ import { TailraceError } from "../../core/errors.js";
 import { recordBytes, recordBytesMax } from "../../core/record-size.js";
 import { type Offset, offset, type Topic } from "../../core/vocabulary/ids.js";
 import type { Connection, LogFile } from "./log-file.js";
-import { dropOlder, insertRecord } from "./records.js";
+import { dropOlder, insertBatches } from "./records.js";
 import { partitionsOf } from "./topics.js";
 
 type Written = { readonly topic: Topic; readonly partition: number; readonly base: Offset };
@@ -14,7 +14,7 @@ interface Target {
   readonly id: number;
   readonly base: number;
   readonly compacted: boolean;
-  next: number;
+  readonly records: OutgoingRecord[];
 }
 
 export class EmbeddedAppender implements LogAppender {
@@ -52,8 +52,7 @@ function assertSize(record: OutgoingRecord): void {
 }
 
 function appendAll(connection: Connection, records: readonly OutgoingRecord[]): readonly Written[] {
-  const topics = new Map<Topic, (Target | undefined)[]>();
-  const touched = new Set<Target>();
+  const topics = new Map<Topic, readonly Target[]>();
   for (const record of records) {
     let targets = topics.get(record.topic);
     if (targets === undefined) topics.set(record.topic, (targets = targetsOf(connection, record.topic)));
@@ -63,14 +62,19 @@ function appendAll(connection: Connection, records: readonly OutgoingRecord[]): 
         what: `topic ${record.topic} has no partition ${record.partition}`,
         where: { topic: record.topic, partition: record.partition },
       });
-    touched.add(target);
-    insertRecord(connection, target.id, target.next, record);
-    if (target.compacted && record.key !== null) dropOlder(connection, target.id, target.next, record.key);
-    target.next++;
+    target.records.push(record);
   }
-  for (const target of touched) connection.sql("UPDATE partition SET next = ? WHERE id = ?").run(target.next, target.id);
-  return [...touched].map(({ topic, number, base }) => ({ topic, partition: number, base: offset(base) }));
+  const written = [...topics.values()].flat().filter(({ records: own }) => own.length > 0);
+  for (const target of written) appendTo(connection, target);
+  return written.map(({ topic, number, base }) => ({ topic, partition: number, base: offset(base) }));
 }
 
-const targetsOf = (connection: Connection, topic: Topic): Target[] =>
-  partitionsOf(connection, topic).map(({ id, number, next, compacted }) => ({ topic, number, id, compacted, base: next, next }));
+function appendTo(connection: Connection, target: Target): void {
+  const { id, base, records, compacted } = target;
+  insertBatches(connection, target, base, records);
+  if (compacted) records.forEach(({ key }, i) => void (key !== null && dropOlder(connection, id, base + i, key)));
+  connection.sql("UPDATE partition SET next = ? WHERE id = ?").run(base + records.length, id);
+}
+
+const targetsOf = (connection: Connection, topic: Topic): readonly Target[] =>
+  partitionsOf(connection, topic).map(({ id, number, next, compacted }) => ({ topic, number, id, compacted, base: next, records: [] }));

@@ -18,18 +18,19 @@ import { TailraceError } from "../../core/errors.js";
 import { asLogError, isBusy } from "./file-errors.js";
 
 const applicationId = 0x54524c47;
+const version = 2;
 const busyPatienceMs = 5_000;
 const schema = `
   CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cleanup TEXT NOT NULL) STRICT;
   -- topic NULL: deleted, and its records are on their way out. AUTOINCREMENT: an id never comes back, so no reader mistakes a new topic for its own.
   CREATE TABLE partition (id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER REFERENCES topic, number INTEGER NOT NULL,
     first INTEGER NOT NULL DEFAULT 0, next INTEGER NOT NULL DEFAULT 0, UNIQUE (topic, number)) STRICT;
-  -- id = partition << 40 | offset: a partition's records lie behind each other in the one b-tree that there is.
-  CREATE TABLE record (id INTEGER PRIMARY KEY, key BLOB, value BLOB, headers BLOB) STRICT;
+  -- id = partition << 40 | first offset: a partition's batches lie behind each other in the one b-tree that there is.
+  CREATE TABLE batch (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
   -- Newest offset by key; compacted topics only.
   CREATE TABLE latest (partition INTEGER NOT NULL, key BLOB NOT NULL, "offset" INTEGER NOT NULL, PRIMARY KEY (partition, key)) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${applicationId};
-  PRAGMA user_version = 1;
+  PRAGMA user_version = ${version};
 `;
 
 /** A database with its statements, prepared once each. */
@@ -178,7 +179,7 @@ function install(database: Database.Database, path: string): void {
 }
 
 const isOurs = (database: Database.Database): boolean =>
-  database.pragma("application_id", { simple: true }) === applicationId && database.pragma("user_version", { simple: true }) === 1;
+  database.pragma("application_id", { simple: true }) === applicationId && database.pragma("user_version", { simple: true }) === version;
 
 /** Device and inode. An inode is not given out again while our descriptor holds it. */
 function identityOf(path: string): string {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../../connectors/embedded-log/embedded-log.js";
-import { decodeHeaders, encodeHeaders } from "../../../connectors/embedded-log/records.js";
+import { packBatch, unpackBatch } from "../../../connectors/embedded-log/batch.js";
+import type { Header } from "../../../core/contracts/log-store.js";
 import { offset } from "../../../core/vocabulary/ids.js";
 import { describeLogStore } from "../../contracts/log-store-contract.js";
 import {
@@ -93,7 +94,7 @@ describe("trimming with records to keep", () => {
     const topic = randomTopic();
     await store.ensure([spec(topic)], patience());
     await using appender = await store.appender(patience());
-    await appender.append(numbered(topic, 0, 12), patience());
+    for (let n = 0; n < 12; n++) await appender.append(numbered(topic, n, 1), patience());
     const trim = async (below: number, ...keep: number[]): Promise<unknown> => {
       await store.trim(new Map([[topic, at(below)]]), new Map([[topic, at(...keep)]]));
       return [(await store.bounds([topic], patience())).get(topic), (await scanAll(store, topic)).map(text).join(" ")];
@@ -105,6 +106,25 @@ describe("trimming with records to keep", () => {
     expect(await trim(9, 0, 10)).toEqual([[{ first: 0, end: 12 }], "0 9 10 11"]);
     expect(await trim(11, 9)).toEqual([[{ first: 9, end: 12 }], "9 11"]);
     expect(await trim(12, 0)).toEqual([[{ first: 12, end: 12 }], ""]);
+  });
+
+  it("leaves what was appended together until nothing of it is wanted", async () => {
+    await using store = await openEmbeddedLog({ path });
+    const topic = randomTopic();
+    await store.ensure([spec(topic)], patience());
+    await using appender = await store.appender(patience());
+    for (const first of [0, 4, 8]) await appender.append(numbered(topic, first, 4), patience());
+    const trim = async (below: number, ...keep: number[]): Promise<string> => {
+      await store.trim(new Map([[topic, at(below)]]), new Map([[topic, at(...keep)]]));
+      return (await scanAll(store, topic)).map(text).join(" ");
+    };
+    expect(await trim(6)).toBe("6 7 8 9 10 11");
+    expect(await trim(10, 6)).toBe("6 7 8 9 10 11");
+    expect(await trim(10)).toBe("10 11");
+    expect(await trim(12)).toBe("");
+    const database = new Database(path, { readonly: true });
+    expect(database.prepare("SELECT count(*) FROM batch JOIN topic ON name = ?").pluck().get(topic)).toBe(0);
+    database.close();
   });
 });
 
@@ -233,7 +253,10 @@ describe("headers in the file", () => {
       ["a", Buffer.alloc(70_000, 3)],
       ["ключ", Buffer.from([0])],
     ] as const;
-    expect(decodeHeaders(encodeHeaders(headers))).toEqual(headers);
-    expect(encodeHeaders([])).toBeNull();
+    const records = [headers, []].map((of) => ({ topic: randomTopic(), partition: 0, key: null, value: Buffer.from("v"), headers: of }));
+    const { count, bytes } = packBatch(records, 0, { records: 10, bytes: 1_000_000 });
+    const read: (readonly Header[])[] = [];
+    unpackBatch(bytes, count, (_, __, ___, of) => void read.push(of));
+    expect(read).toEqual([headers, []]);
   });
 });

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../../connectors/embedded-log/embedded-log.js";
 import type { Header, OutgoingRecord } from "../../../core/contracts/log-store.js";
+import { offset } from "../../../core/vocabulary/ids.js";
 import { patience, randomTopic, scanAll, spec } from "../../contracts/log-store-host.js";
 
 const directory = mkdtempSync(join(tmpdir(), "tailrace-pages-"));
@@ -41,6 +42,13 @@ describe("pages of the embedded log", () => {
       });
       expect(read.map((record) => record.offset)).toEqual(kept);
       expect(read.map(plain)).toEqual(kept.map((i) => plain(records[i]!)));
+      // A range may begin and end in the middle of a batch.
+      for (const from of [0, records.length >> 1, records.length - 1]) {
+        const range = { from: offset(from), until: offset(from + (records.length >> 1)) };
+        const some: number[] = [];
+        for await (const page of store.scan(topic, 0, range, patience())) some.push(...page.map((record) => record.offset));
+        expect(some).toEqual(kept.filter((i) => i >= range.from && i < range.until));
+      }
       await store.destroy([topic], patience());
     });
     await fc.assert(property, { numRuns: 60 });

@@ -1,0 +1,94 @@
+/**
+ * Records of one batch as bytes. Each: lengths of key, value and headers (int32, -1: none), then the three. Headers, which few records have: uint16
+ * length and name, uint32 length and value.
+ */
+import type { Header, OutgoingRecord } from "../../core/contracts/log-store.js";
+import { TailraceError } from "../../core/errors.js";
+
+export type BatchRow = readonly [first: number, count: number, bytes: Buffer];
+export interface PackedBatch {
+  readonly count: number;
+  readonly bytes: Buffer;
+}
+
+const prefixBytes = 12;
+
+/** As many records from `begin` on as fit the limits, and at least one. */
+export function packBatch(
+  records: readonly OutgoingRecord[],
+  begin: number,
+  limits: { readonly records: number; readonly bytes: number },
+): PackedBatch {
+  const headers: (Buffer | null)[] = [];
+  let size = 0;
+  for (let i = begin; i < records.length && i - begin < limits.records; i++) {
+    const record = records[i];
+    if (record === undefined) break;
+    const packed = record.headers.length === 0 ? null : packHeaders(record.headers);
+    const grown = size + prefixBytes + (record.key?.length ?? 0) + (record.value?.length ?? 0) + (packed?.length ?? 0);
+    if (grown > limits.bytes && size > 0) break;
+    size = grown;
+    headers.push(packed);
+  }
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  headers.forEach((packed, i) => {
+    const { key = null, value = null } = records[begin + i] ?? {};
+    at = bytes.writeInt32LE(key === null ? -1 : key.length, at);
+    at = bytes.writeInt32LE(value === null ? -1 : value.length, at);
+    at = bytes.writeInt32LE(packed === null ? -1 : packed.length, at);
+    for (const part of [key, value, packed]) {
+      if (part === null) continue;
+      bytes.set(part, at);
+      at += part.length;
+    }
+  });
+  return { count: headers.length, bytes };
+}
+
+export function unpackBatch(
+  bytes: Buffer,
+  count: number,
+  take: (i: number, key: Buffer | null, value: Buffer | null, headers: readonly Header[]) => void,
+): void {
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    if (at + prefixBytes > bytes.length) throw damaged();
+    const [keyLength, valueLength, headersLength] = [bytes.readInt32LE(at), bytes.readInt32LE(at + 4), bytes.readInt32LE(at + 8)];
+    const keyAt = at + prefixBytes;
+    const valueAt = keyAt + Math.max(0, keyLength);
+    const headersAt = valueAt + Math.max(0, valueLength);
+    at = headersAt + Math.max(0, headersLength);
+    if (at > bytes.length) throw damaged();
+    const key = keyLength < 0 ? null : bytes.subarray(keyAt, valueAt);
+    const value = valueLength < 0 ? null : bytes.subarray(valueAt, headersAt);
+    take(i, key, value, headersLength < 0 ? noHeaders : unpackHeaders(bytes.subarray(headersAt, at)));
+  }
+  if (at !== bytes.length) throw damaged();
+}
+
+const noHeaders: readonly Header[] = [];
+const damaged = (): TailraceError => new TailraceError("log.damaged", { what: "a batch of records is not as it was written" });
+
+function packHeaders(headers: readonly Header[]): Buffer {
+  const parts: Uint8Array[] = [];
+  for (const [name, value] of headers) {
+    const text = Buffer.from(name, "utf8");
+    const lengths = Buffer.alloc(6);
+    lengths.writeUInt16BE(text.length, 0);
+    lengths.writeUInt32BE(value.length, 2);
+    parts.push(lengths, text, value);
+  }
+  return Buffer.concat(parts);
+}
+
+function unpackHeaders(bytes: Buffer): readonly Header[] {
+  const headers: Header[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const nameEnd = at + 6 + bytes.readUInt16BE(at);
+    const valueEnd = nameEnd + bytes.readUInt32BE(at + 2);
+    headers.push([bytes.toString("utf8", at + 6, nameEnd), bytes.subarray(nameEnd, valueEnd)]);
+    at = valueEnd;
+  }
+  return headers;
+}
