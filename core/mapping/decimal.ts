@@ -61,3 +61,21 @@ export function formatDecimal(d: Decimal): string {
   if (d.point >= d.digits.length) return `${sign}${d.digits}${"0".repeat(d.point - d.digits.length)}`;
   return `${sign}${d.digits.slice(0, d.point)}.${d.digits.slice(d.point)}`;
 }
+
+/** One text for each value, the shortest without an exponent: 1.50 is 1.5, -0 is 0. NaN and the infinities stay as they are. */
+export function canonicalDecimal(text: string): string {
+  if (isPlainInteger(text)) return text;
+  const decimal = parseDecimal(text);
+  return decimal === null ? text : formatDecimal(decimal);
+}
+
+/** Of the form that is canonical already; most numbers are, and the expression of `parseDecimal` is ten times as dear. */
+function isPlainInteger(text: string): boolean {
+  const start = text.charCodeAt(0) === 45 ? 1 : 0;
+  if (text.length === start || (text.charCodeAt(start) === 48 && text.length > 1)) return false;
+  for (let i = start; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 48 || unit > 57) return false;
+  }
+  return true;
+}

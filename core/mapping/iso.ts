@@ -95,3 +95,18 @@ function readOffset(zone: string | undefined): number | null {
   if (hours > 15 || minutes > 59) return null;
   return (zone.startsWith("-") ? -1 : 1) * (hours * 3600 + minutes * 60);
 }
+
+const printed = /^(\d{4,6})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\+00)?( BC)?$/;
+
+/** A timestamp as PostgreSQL and `formatInstant` print it, in UTC. Null for the infinities. */
+export function readPrinted(text: string): Instant | null {
+  const tail = text.length - 19;
+  const common = tail === 0 || (tail === 3 && text.endsWith("+00")) ? readCommon(tail === 0 ? text : text.slice(0, 19)) : null;
+  if (common !== null) return common;
+  const parts = printed.exec(text);
+  if (parts === null) return null;
+  const year = parts[8] === undefined ? Number(parts[1]) : 1 - Number(parts[1]);
+  const midnight = daysFromCivil(year, Number(parts[2]), Number(parts[3])) * secondsPerDay;
+  const second = Number(parts[4]) * 3600 + Number(parts[5]) * 60 + Number(parts[6]);
+  return { seconds: midnight + second, micros: Number((parts[7] ?? "").padEnd(6, "0")) };
+}
