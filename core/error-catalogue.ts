@@ -364,6 +364,22 @@ const entries = {
     remedy: "Report it; the window was rolled back",
   },
 
+  "source.pruned": {
+    verdict: "retry",
+    cause: "The part of the capture log that is asked for was forgotten, or belongs to another past.",
+    remedy: "Nothing to do; what it would have told is read from the tables again",
+  },
+  "verify.differs-in-kind": {
+    verdict: "stop",
+    cause: "A target table or its mapping is not what the plan says, so that comparing rows would say nothing.",
+    remedy: "Run `tailrace plan` to see the difference, then `tailrace apply`",
+  },
+  "verify.scope-too-large": {
+    verdict: "retry",
+    cause: "A range of keys holds more rows than are compared at once.",
+    remedy: "Nothing to do; the range is cut again",
+  },
+
   "embedded.postgres-missing": {
     verdict: "stop",
     cause: "The embedded PostgreSQL is not installed.",

@@ -81,18 +81,23 @@ export class TableStatements {
     const missing = `NOT EXISTS (SELECT FROM ${this.#unnest(this.#keys, "k")} WHERE ${this.#sameKey("k")})`;
     return {
       name: `tailrace_r${this.number}${suffix(range)}`,
-      text: `DELETE FROM ${qualified(this.plan.target)} AS t WHERE ${[...this.#within(range, first), missing].join(" AND ")}`,
+      text: `DELETE FROM ${qualified(this.plan.target)} AS t WHERE ${[...this.within(range, first), missing].join(" AND ")}`,
       values: [...arrays(this.#keys, kept), ...rangeValues(range)],
     };
   }
 
   anyWithin(range: MappedRange): Query {
-    const within = this.#within(range, 1);
+    const within = this.within(range, 1);
     return {
       name: `tailrace_e${this.number}${suffix(range)}`,
       text: `SELECT EXISTS (SELECT FROM ${qualified(this.plan.target)} AS t${within.length === 0 ? "" : ` WHERE ${within.join(" AND ")}`}) AS found`,
       values: rangeValues(range),
     };
+  }
+
+  /** A join with given keys, one array each from `$1` on, and the arrays' values. */
+  amongKeys(keys: readonly TargetRow[]): { readonly join: string; readonly values: readonly string[] } {
+    return { join: `JOIN ${this.#unnest(this.#keys, "k")} ON ${this.#sameKey("k")}`, values: arrays(this.#keys, keys) };
   }
 
   copyText(): string {
@@ -128,8 +133,8 @@ export class TableStatements {
     return this.#keys.map((column, i) => `t.${column.name} = ${fromArray(alias, column, i)}`).join(" AND ");
   }
 
-  /** Row comparison follows the key's order, by bytes for text, whatever collation an older table has. */
-  #within(range: MappedRange, first: number): readonly string[] {
+  /** Conditions on `t`. Row comparison follows the key's order, by bytes for text, whatever collation an older table has. */
+  within(range: MappedRange, first: number): readonly string[] {
     const row = `(${this.#keys.map((column) => ordered(`t.${column.name}`, column)).join(", ")})`;
     const bound = (from: number): string =>
       `(${this.#keys.map((column, i) => ordered(`$${from + i}::${column.base}`, column)).join(", ")})`;

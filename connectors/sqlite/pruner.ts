@@ -1,6 +1,6 @@
 /**
  * Forgets log rows strictly below a position, a few at a time and only while the application is quiet, unless the log has grown large. The
- * row at the position stays as anchor. Whatever stands in the way, it gives up: the next call goes on.
+ * row at the position stays as anchor, and so does what somebody holds. Whatever stands in the way, it gives up: the next call goes on.
  */
 import type { Clock } from "../../core/clock.js";
 import { passing } from "../../core/crash-points.js";
@@ -12,6 +12,8 @@ export interface PrunerOptions {
   readonly clock: Clock;
   /** Moves with every commit of somebody else, and with ours. */
   readonly dataVersion: () => unknown;
+  /** The lowest row that somebody holds; null: nobody. Asked under the write lock. */
+  readonly heldFrom: () => number | null;
 }
 
 const slice = 500;
@@ -43,15 +45,20 @@ export class Pruner {
   }
 
   async #prune(below: number, isOurs: () => boolean, signal: AbortSignal): Promise<void> {
-    const { writer, clock } = this.#options;
+    const { writer, clock, heldFrom } = this.#options;
     const oldest = Number(writer.prepare("SELECT min(seq) FROM _cdc_log").pluck().get() ?? below);
     for (let from = oldest; from < below && !signal.aborted; from += slice) {
       if (below - from < largeLog && !(await this.#quiet(signal))) return;
       const until = Math.min(from + slice, below);
       try {
-        const forgot = politely(writer, () => isOurs() && writer.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(until));
-        if (forgot === false) return;
+        const gaveUp = politely(writer, () => {
+          if (!isOurs()) return true;
+          const held = heldFrom();
+          writer.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(Math.min(until, held ?? until));
+          return held !== null && held < until;
+        });
         passing("source.log-pruned");
+        if (gaveUp) return;
       } catch (thrown) {
         if (isBusy(thrown)) return;
         throw thrown;

@@ -2,13 +2,14 @@
  * How other processes ask the one relay for something: rows in the capture log, written as any application would. They are numbered with
  * everything else, so whoever waits for a marker's position has waited for all that was committed before it.
  */
-import type { SourceRequests } from "../../core/contracts/source.js";
+import type { HoldName, SourceRequests } from "../../core/contracts/source.js";
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, MarkerId, PipelineId, RereadId, TableId } from "../../core/vocabulary/ids.js";
 import { type Position, position } from "../../core/vocabulary/position.js";
 import type { Key } from "../../core/vocabulary/value.js";
 import { bindable, keyParameters } from "./cells.js";
 import { type Database, openDatabase, withSqliteErrors } from "./database.js";
+import { setHold } from "./holds.js";
 import { type InstalledTable, isInstalled, readInstalled, readState, refuseOtherPipeline } from "./installed.js";
 import { immediately } from "./write.js";
 
@@ -71,6 +72,10 @@ class SqliteRequests implements SourceRequests {
 
   async refill(tables: readonly TableId[], reread: RereadId): Promise<void> {
     this.#write(() => this.#want(this.#numbers(tables), "gap", reread));
+  }
+
+  async hold(name: HoldName, from: Position | null, forMs: number): Promise<void> {
+    this.#write(() => setHold(this.database, this.options.group, { name, from, forMs }));
   }
 
   [Symbol.dispose](): void {

@@ -15,6 +15,7 @@ import { Acknowledgements, epochOf } from "./acknowledgements.js";
 import { captureLogUse } from "./capture-log-use.js";
 import { asSourceError, type Database, openDatabase, withSqliteErrors } from "./database.js";
 import { FileIdentity } from "./file-identity.js";
+import { heldFrom } from "./holds.js";
 import { readState } from "./installed.js";
 import { Pruner } from "./pruner.js";
 import { ProgressBoard } from "./reread-progress.js";
@@ -130,7 +131,8 @@ class SqliteSource implements Source {
     this.#capture = new SqliteCapture(parts);
     const epoch = writerEpoch(epochOf(readState(reader, group)?.acknowledged ?? null));
     this.#acknowledgements = new Acknowledgements(writer, group, clock, epoch);
-    this.#pruner = new Pruner({ writer, clock, dataVersion });
+    const heldOrder = (): number | null => heldFrom(writer, group, this.#told?.history ?? 0);
+    this.#pruner = new Pruner({ writer, clock, dataVersion, heldFrom: heldOrder });
     this.#lag = new SqliteLag(reader);
     this.#progress = new ProgressBoard(reader);
     this.#capture.read(() => null);

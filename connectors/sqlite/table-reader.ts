@@ -37,10 +37,16 @@ export class TableReader {
     return keyText(keyOf(this.description, row)) === keyText(key) ? row : null;
   }
 
-  chunk(after: Key | null, limits: PageLimits): { readonly rows: readonly Row[]; readonly bytes: number; readonly ended: boolean } {
+  /** The next rows above `after`, none of them above `upTo`. */
+  chunk(
+    after: Key | null,
+    limits: PageLimits,
+    upTo: Key | null = null,
+  ): { readonly rows: readonly Row[]; readonly bytes: number; readonly ended: boolean } {
     const order = this.#key.join(", ");
-    const where = after === null ? "" : `WHERE ${this.#above(after)}`;
-    const bound = [...(after === null ? [] : bindable(after)), limits.rows + 1];
+    const ends = [...(after === null ? [] : [this.#compared(">", after)]), ...(upTo === null ? [] : [this.#compared("<=", upTo)])];
+    const where = ends.length === 0 ? "" : `WHERE ${ends.join(" AND ")}`;
+    const bound = [...(after === null ? [] : bindable(after)), ...(upTo === null ? [] : bindable(upTo)), limits.rows + 1];
     const tail = `${this.#from} ${where} ORDER BY ${order} LIMIT ?`;
     const rows: Cells[] = [];
     let bytes = 0;
@@ -63,10 +69,20 @@ export class TableReader {
     return rows.map((cells, i) => withRawText(cells, bytes[i] ?? []));
   }
 
-  #above(after: Key): string {
-    const parameters = keyParameters(after);
-    if (this.#key.length === 1) return `${this.#key[0] ?? ""} > ${parameters[0] ?? "?"}`;
-    return `(${this.#key.join(", ")}) > (${parameters.join(", ")})`;
+  /** The key of the row that stands `rows` behind `after` in key order; null: there are fewer. */
+  keyAt(after: Key | null, rows: number): Key | null {
+    const where = after === null ? "" : `WHERE ${this.#compared(">", after)}`;
+    const tail = `${this.#from} ${where} ORDER BY ${this.#key.join(", ")} LIMIT 1 OFFSET ?`;
+    const bound = [...(after === null ? [] : bindable(after)), rows - 1];
+    const cells = this.#prepare(`SELECT ${this.#key.join(", ")} ${tail}`).get(...bound) as Cells | undefined;
+    if (cells === undefined || !hasSuspects(cells)) return cells ?? null;
+    return withRawText(cells, this.#prepare(`SELECT ${this.#key.map(bytesOfText).join(", ")} ${tail}`).get(...bound) as Cells);
+  }
+
+  #compared(operator: ">" | "<=", bound: Key): string {
+    const parameters = keyParameters(bound);
+    if (this.#key.length === 1) return `${this.#key[0] ?? ""} ${operator} ${parameters[0] ?? "?"}`;
+    return `(${this.#key.join(", ")}) ${operator} (${parameters.join(", ")})`;
   }
 
   #prepare(sql: string): Statement {

@@ -1,8 +1,9 @@
 /** Both sides as the verifier sees them. Opened with one plan, so that both digest the same mapped rows. */
-import type { KeyScope } from "./change.js";
+import type { ErrorCode } from "../error-catalogue.js";
 import type { TableId } from "../vocabulary/ids.js";
 import type { Position } from "../vocabulary/position.js";
 import type { Key } from "../vocabulary/value.js";
+import type { KeyScope } from "./change.js";
 
 export interface Labelled<T> {
   /** The value was true at exactly this position. */
@@ -16,35 +17,56 @@ export interface ScopeDigest {
   readonly high: bigint;
   readonly low: bigint;
 }
-export interface KeyedDigest {
-  /** In source form on both sides: the verifier compares, repairs and reports by it. */
+/** A row as both sides name it. */
+export interface RowName {
+  /** In source form on both sides: the verifier repairs and reports by it. */
   readonly key: Key;
-  /** 16 bytes as 32 lower hex digits: MD5 of the canonical form of the mapped row. */
+  /** Canonical form of the mapped key (core/mapping/row-names): equal exactly when both sides mean the same row. */
+  readonly id: string;
+}
+export interface KeyedDigest extends RowName {
+  /** 16 bytes as 32 lower hex digits: MD5 of the canonical form of the mapped row. Of a row that cannot be mapped: `refusedDigest`. */
   readonly digest: string;
 }
-/** Text forms of the target columns that are hashed, in plan order; null is NULL. */
-export type CanonicalRow = readonly (string | null)[];
+/** No row that was mapped has it. */
+export const refusedDigest = "refused";
 
-/** Every call is one short read transaction; nothing is held between calls. */
+/** Text forms of the target columns that are hashed, in plan order; null is NULL. Compared by their canonical form. */
+export type CanonicalRow = readonly (string | null)[];
+export type KeyedRow =
+  | (RowName & { readonly kind: "row"; readonly row: CanonicalRow })
+  /** The source holds a value that the mapping refuses. */
+  | (RowName & { readonly kind: "refused"; readonly column: string; readonly code: ErrorCode; readonly reason: string });
+
+/**
+ * Every call is one short read transaction; nothing is held between calls. Rejects with `verify.differs-in-kind` when the table or its mapping are
+ * not what the plan says: then rows say nothing.
+ */
 export interface RowReader extends AsyncDisposable {
+  /** Of a read made now. */
+  position(signal: AbortSignal): Promise<Position>;
   /** Cuts the table into ranges of about `rowsPerScope` rows, in key order, covering all keys; the first and last are open. */
   scopes(table: TableId, rowsPerScope: number, signal: AbortSignal): AsyncIterable<KeyScope>;
   digest(table: TableId, scope: KeyScope, signal: AbortSignal): Promise<Labelled<ScopeDigest>>;
   /** At most `rowsMax` rows of one scope; rejects with `verify.scope-too-large` beyond, so that the caller cuts it again. */
   digests(table: TableId, scope: KeyScope, rowsMax: number, signal: AbortSignal): Promise<Labelled<readonly KeyedDigest[]>>;
-  /** Absent keys are absent from the answer (same order otherwise). At most 10,000 keys. */
-  rowsByKey(
-    table: TableId,
-    keys: readonly Key[],
-    signal: AbortSignal,
-  ): Promise<Labelled<readonly { readonly key: Key; readonly row: CanonicalRow }[]>>;
+  /** Absent keys are absent from the answer, in any order. At most 10,000 keys. */
+  rowsByKey(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<Labelled<readonly KeyedRow[]>>;
+}
+
+export const rowsByKeyMax = 10_000;
+
+export interface ChangedKey extends RowName {
+  readonly table: TableId;
+  /** Of the newest change of this key in the page that tells it. */
+  readonly order: number;
 }
 
 /** Only the side that has a log of its own. Complete above the caller's hold; below it rejects with `source.pruned`, it never leaves out. */
 export interface ChangedKeys {
-  changedKeys(
-    table: TableId,
-    between: { readonly after: Position; readonly upTo: Position },
-    signal: AbortSignal,
-  ): AsyncIterable<readonly Key[]>;
+  /**
+   * Keys that a change after `after` and up to `upTo` may have touched: inserted, updated (old and new key), deleted, pushed out. By pages in log
+   * order; a page names a key once. Rejects with `source.pruned`, too, when the log ends below `upTo` or is of another history.
+   */
+  changedKeys(between: { readonly after: Position; readonly upTo: Position }, signal: AbortSignal): AsyncIterable<readonly ChangedKey[]>;
 }

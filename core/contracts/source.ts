@@ -167,7 +167,13 @@ export interface SourceRequests extends Disposable {
   reread(tables: readonly TableId[] | null, reread: RereadId): Promise<void>;
   /** Re-read tables whose rows the target has lost: their live changes wait for the re-read, their constraints are off until it ends. */
   refill(tables: readonly TableId[], reread: RereadId): Promise<void>;
+  /**
+   * Keeps the log above `from` from being pruned for that long, whatever the target has committed by then; null: forgets the hold. One hold per
+   * name, the newest counts. It ends by itself, so that nobody's death lets the log grow for ever. A hold of another history holds nothing.
+   */
+  hold(name: HoldName, from: Position | null, forMs: number): Promise<void>;
 }
+export type HoldName = "verify" | "cutover" | "reverse";
 
 /** Installs and removes the capture. Each call is one source transaction. */
 export interface SourceInstaller extends Disposable {

@@ -170,3 +170,47 @@ test("progress names every table with what was read of it", async () => {
     ["done", 50],
   ]);
 });
+
+describe("a hold", () => {
+  const oldest = (file: SourceFile): number => Number(file.application().prepare("SELECT min(seq) FROM _cdc_log").pluck().get());
+  async function pruned() {
+    const { file, follower } = await streaming();
+    for (let i = 0; i < 20; i++) file.application().exec(`UPDATE t SET v = v || 'x' WHERE id = ${i + 1}`);
+    await follower.catchUp(file.newestSeq());
+    return { file, follower, prune: () => follower.source.prune(follower.position ?? expect.fail()) };
+  }
+
+  test("keeps rows that the target has, as long as it lasts", async () => {
+    const { file, follower, prune } = await pruned();
+    await using _ = file;
+    await using __ = follower;
+    using requests = file.requests();
+    await requests.hold("verify", position(1, 5), 60_000);
+    await requests.hold("cutover", position(1, 9), 60_000);
+    await prune();
+    expect(oldest(file)).toBe(5);
+    await requests.hold("verify", null, 0);
+    await prune();
+    expect(oldest(file)).toBe(9);
+    // Ended by itself: nobody let go of it.
+    await requests.hold("cutover", position(1, 9), -1);
+    await prune();
+    expect(oldest(file)).toBe(20);
+  });
+
+  test("of another history holds nothing, and a capture without holds learns them", async () => {
+    const { file, follower, prune } = await pruned();
+    await using _ = file;
+    await using __ = follower;
+    file.application().exec("ALTER TABLE _cdc_state DROP COLUMN holds");
+    await prune();
+    expect(oldest(file)).toBe(20);
+    for (let i = 0; i < 5; i++) file.application().exec("UPDATE t SET v = 1 WHERE id = 1");
+    await follower.catchUp(file.newestSeq());
+    using requests = file.requests();
+    await requests.hold("verify", position(0, 1), 60_000);
+    await requests.hold("reverse", position(1, 23), 60_000);
+    await prune();
+    expect(oldest(file)).toBe(23);
+  });
+});
