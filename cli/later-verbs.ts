@@ -1,6 +1,5 @@
 /** Verbs whose names are fixed and whose capability is not built. */
 export const laterVerbs: readonly (readonly [name: string, comes: string])[] = [
-  ["verify", "verification"],
   ["cutover", "the cutover"],
   ["rollback", "the cutover"],
   ["dlq", "quarantine"],

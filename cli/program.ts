@@ -45,7 +45,7 @@ Start here:
   tailrace doctor                            check everything, change nothing
   tailrace apply && tailrace run             install the capture, then copy and follow
 
-Exit codes: 0 done, 2 usage or settings refused, 3 doctor found an error, 5 condition false, 6 stopped and needs a person,
+Exit codes: 0 done, 2 usage or settings refused, 3 doctor found an error, 4 data differ, 5 condition false, 6 stopped and needs a person,
 7 refused and nothing changed, 9 stopped half-way (run it again), 75 a dependency is down.`;
 
 interface Extra {
@@ -119,7 +119,16 @@ function addOperation(add: Add): void {
       ["--fail-if <conditions>", "exit 5 when one holds: behind>1000, lag>10s, stopped"],
     ],
   });
-  add("wait", "wait for `caught-up` or `state=STATE`; exit 5 when time runs out", () => import("./verbs/wait.js"), {
+  add("verify", "compare both sides row by row, show and mend what differs: run, status, show, repair", () => import("./verbs/verify.js"), {
+    words: "<action>",
+    options: [
+      ["--table <name>", "only this table (default: all)"],
+      ["--show-values", "show values of rows that differ (masked by default)"],
+      ["--samples <n>", "rows that are shown per table (default 5)"],
+      ["--watch", "with run and status: keep the picture of all ranges on the screen"],
+    ],
+  });
+  add("wait", "wait for `caught-up`, `verified` or `state=STATE`; exit 5 when time runs out", () => import("./verbs/wait.js"), {
     words: "<condition>",
   });
   add("snapshot", "copy tables again while everything goes on", () => import("./verbs/snapshot.js"), {

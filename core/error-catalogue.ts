@@ -1,3 +1,5 @@
+import { verifyErrors } from "./verify-errors.js";
+
 /**
  * Every error code of Tailrace: what may be done about it by itself (verdict) and what a person does (remedy).
  *
@@ -8,7 +10,7 @@
  */
 export type Verdict = "retry" | "stand-by" | "undecided" | "stop";
 
-interface CatalogueEntry {
+export interface CatalogueEntry {
   readonly verdict: Verdict;
   readonly cause: string;
   readonly remedy: string;
@@ -364,21 +366,7 @@ const entries = {
     remedy: "Report it; the window was rolled back",
   },
 
-  "source.pruned": {
-    verdict: "retry",
-    cause: "The part of the capture log that is asked for was forgotten, or belongs to another past.",
-    remedy: "Nothing to do; what it would have told is read from the tables again",
-  },
-  "verify.differs-in-kind": {
-    verdict: "stop",
-    cause: "A target table or its mapping is not what the plan says, so that comparing rows would say nothing.",
-    remedy: "Run `tailrace plan` to see the difference, then `tailrace apply`",
-  },
-  "verify.scope-too-large": {
-    verdict: "retry",
-    cause: "A range of keys holds more rows than are compared at once.",
-    remedy: "Nothing to do; the range is cut again",
-  },
+  ...verifyErrors,
 
   "embedded.postgres-missing": {
     verdict: "stop",

@@ -77,8 +77,8 @@ export class ReadStatements {
     };
   }
 
-  keyAt(after: Key | null, rows: number): Read {
-    const { where, values } = this.#within({ kind: "range", after, upTo: null });
+  keyAt(scope: KeyScope, rows: number): Read {
+    const { where, values } = this.#within(scope);
     return { text: `SELECT ${this.#key} AS key FROM ${this.#from}${where} ORDER BY ${this.#order} LIMIT 1 OFFSET ${rows - 1}`, values };
   }
 

@@ -9,8 +9,10 @@ import {
   type KeyedDigest,
   type KeyedRow,
   type Labelled,
+  type RowName,
   type RowReader,
   rowsByKeyMax,
+  type ScopeCut,
   type ScopeDigest,
 } from "../../core/contracts/row-reader.js";
 import { TailraceError } from "../../core/errors.js";
@@ -74,16 +76,17 @@ class Reader implements RowReader {
     return labelOf(row);
   }
 
-  async *scopes(table: TableId, rowsPerScope: number, signal: AbortSignal): AsyncGenerator<KeyScope> {
+  async *scopes(table: TableId, { rowsPerScope, within }: ScopeCut, signal: AbortSignal): AsyncGenerator<KeyScope> {
     const it = await this.#table(table);
-    let after: Key | null = null;
+    let after: Key | null = within?.after ?? null;
+    const end = within?.upTo ?? null;
     for (;;) {
       const from: Key | null = after;
-      const { text, values } = it.keyAt(from, rowsPerScope);
+      const { text, values } = it.keyAt({ kind: "range", after: from, upTo: end }, rowsPerScope);
       const [row] = await this.#rows<{ key: string[] }>(text, values, signal);
-      const upTo: Key | null = row === undefined ? null : it.names.ofTarget(row.key).key;
+      const upTo: Key | null = row === undefined ? end : it.names.ofTarget(row.key).key;
       yield { kind: "range", after, upTo };
-      if (upTo === null) return;
+      if (row === undefined) return;
       after = upTo;
     }
   }
@@ -123,6 +126,12 @@ class Reader implements RowReader {
       return key === null || cells === null ? [] : [{ kind: "row", ...it.names.ofTarget(key), row: cells }];
     });
     return { at: labelOf(rows[0]), value };
+  }
+
+  async identify(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<readonly RowName[]> {
+    signal.throwIfAborted();
+    const { names } = await this.#table(table);
+    return keys.map((key) => ({ key, id: names.ofSource(key) }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

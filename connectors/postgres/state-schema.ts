@@ -4,20 +4,9 @@
  */
 import { TailraceError } from "../../core/errors.js";
 import type { Connection } from "./connection.js";
+import { comment, commented, type Migration } from "./migration.js";
 import { quoteText } from "./quote.js";
-
-interface Migration {
-  readonly number: number;
-  readonly name: string;
-  readonly statements: readonly string[];
-}
-
-const comment = (on: string, text: string): string => `COMMENT ON ${on} IS ${quoteText(text)}`;
-
-function commented(table: string, says: string, columns: Readonly<Record<string, string>>): readonly string[] {
-  const ofColumns = Object.entries(columns).map(([column, text]) => comment(`COLUMN tailrace.${table}.${column}`, text));
-  return [comment(`TABLE tailrace.${table}`, says), ...ofColumns];
-}
+import { verificationTables } from "./verification-schema.js";
 
 const first: Migration = {
   number: 1,
@@ -141,7 +130,7 @@ const first: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first];
+const migrations: readonly Migration[] = [first, verificationTables];
 
 /** In order; empty when the schema is up to date. */
 export async function pendingMigrations(connection: Connection): Promise<readonly string[]> {

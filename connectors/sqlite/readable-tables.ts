@@ -10,6 +10,7 @@ import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Database, Statement } from "./database.js";
 import { checkCapture } from "./schema-check.js";
 import type { InstalledTable } from "./installed.js";
+import { LogReader } from "./log-reader.js";
 import { TableReader } from "./table-reader.js";
 
 export interface ReadTable {
@@ -32,6 +33,7 @@ export class ReadableTables {
   #seen = "";
   #installed = new Map<TableId, InstalledTable>();
   #tables = new Map<TableId, ReadTable>();
+  #logReader: LogReader | null = null;
   #label: Statement | null = null;
   #log: { readonly at: Position; readonly oldest: number } = { at: position(0, 0), oldest: 0 };
 
@@ -71,6 +73,10 @@ export class ReadableTables {
   /** As of the last check. */
   log(): { readonly at: Position; readonly oldest: number } {
     return this.#log;
+  }
+
+  logReader(): LogReader {
+    return (this.#logReader ??= new LogReader(this.database, new Map([...this.#installed.values()].map((table) => [table.number, table]))));
   }
 
   get(table: TableId): ReadTable {
@@ -119,5 +125,6 @@ export class ReadableTables {
     const { tables } = checkCapture(this.database, this.options);
     this.#installed = new Map(tables.map((table) => [table.description.table, table]));
     this.#tables = new Map();
+    this.#logReader = null;
   }
 }

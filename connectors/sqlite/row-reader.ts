@@ -5,18 +5,23 @@
  * A read transaction is held for one range of keys, and hashing waits until it has ended, unless the rows are too large to be held: a reader that
  * stays makes the application's commits dear.
  */
+import { compareKeys } from "../../core/capture/key-order.js";
 import { breathe } from "../../core/clock.js";
 import type { KeyScope } from "../../core/contracts/change.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import {
+  type Between,
   type ChangedKey,
   type ChangedKeys,
   type KeyedDigest,
   type KeyedRow,
   type Labelled,
   refusedDigest,
+  type RowName,
   type RowReader,
   rowsByKeyMax,
+  type RowThen,
+  type ScopeCut,
   type ScopeDigest,
 } from "../../core/contracts/row-reader.js";
 import { TailraceError } from "../../core/errors.js";
@@ -27,6 +32,7 @@ import type { Position } from "../../core/vocabulary/position.js";
 import { keyOf, type TableDescription } from "../../core/vocabulary/table.js";
 import type { Key, Row } from "../../core/vocabulary/value.js";
 import { type Database, openDatabase, withSqliteErrors } from "./database.js";
+import { LogImages } from "./log-images.js";
 import { LogKeys } from "./log-keys.js";
 import { ReadableTables, type ReadTable } from "./readable-tables.js";
 
@@ -72,14 +78,16 @@ class Reader implements SqliteRowReader {
     return this.#read(() => null).at;
   }
 
-  async *scopes(table: TableId, rowsPerScope: number, signal: AbortSignal): AsyncGenerator<KeyScope> {
-    let after: Key | null = null;
+  async *scopes(table: TableId, { rowsPerScope, within }: ScopeCut, signal: AbortSignal): AsyncGenerator<KeyScope> {
+    let after: Key | null = within?.after ?? null;
+    const end = within?.upTo ?? null;
     for (;;) {
       signal.throwIfAborted();
       const from: Key | null = after;
-      const upTo: Key | null = this.#read(() => this.#tables.get(table).reader.keyAt(from, rowsPerScope)).value;
+      const next: Key | null = this.#read(() => this.#tables.get(table).reader.keyAt(from, rowsPerScope)).value;
+      const upTo: Key | null = next === null || (end !== null && compareKeys(next, end) >= 0) ? end : next;
       yield { kind: "range", after, upTo };
-      if (upTo === null) return;
+      if (upTo === end) return;
       after = upTo;
       await breathe();
     }
@@ -144,10 +152,14 @@ class Reader implements SqliteRowReader {
     return { at, value: named };
   }
 
-  async *changedKeys(
-    { after, upTo }: { readonly after: Position; readonly upTo: Position },
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly ChangedKey[]> {
+  async identify(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<readonly RowName[]> {
+    signal.throwIfAborted();
+    const { names } = this.#read(() => this.#tables.get(table)).value;
+    return keys.map((key) => ({ key, id: names.ofSource(key) }));
+  }
+
+  async *changedKeys({ after, upTo }: Between, signal: AbortSignal): AsyncGenerator<readonly ChangedKey[]> {
+    this.#read(() => this.#refuseUnless(after, after.order, upTo));
     let last = after.order;
     while (last < upTo.order) {
       signal.throwIfAborted();
@@ -160,6 +172,27 @@ class Reader implements SqliteRowReader {
       if (page.keys.length > 0) yield page.keys;
       await breathe();
     }
+  }
+
+  async changedRows(
+    table: TableId,
+    rows: readonly RowName[],
+    { after, upTo }: Between,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, RowThen>> {
+    const images = new LogImages(rows);
+    let it = this.#read(() => this.#refuseUnless(after, after.order, upTo) ?? this.#tables.get(table)).value;
+    for (let last = after.order; last < upTo.order; ) {
+      signal.throwIfAborted();
+      const from = last;
+      last = this.#read(() => {
+        this.#refuseUnless(after, from, upTo);
+        it = this.#tables.get(table);
+        return images.read(this.#tables.logReader(), it, { after: from, upTo: upTo.order });
+      }).value;
+      await breathe();
+    }
+    return await images.answer(it, this.options.targetText, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -203,10 +236,10 @@ class Reader implements SqliteRowReader {
   }
 
   /** The log has no gaps: what it begins with says whether all of the range is there. */
-  #refuseUnless(after: Position, from: number, upTo: Position): void {
+  #refuseUnless(after: Position, from: number, upTo: Position): null {
     const { at, oldest } = this.#tables.log();
     const here = at.history === after.history && at.history === upTo.history;
-    if (here && oldest <= from + 1 && upTo.order <= at.order) return;
+    if (here && oldest <= from + 1 && upTo.order <= at.order) return null;
     throw new TailraceError("source.pruned", {
       what: here ? `The capture log holds rows ${oldest} to ${at.order}` : "The source's past was replaced",
       where: { after: from, upTo: upTo.order },

@@ -45,15 +45,22 @@ export type KeyedRow =
 export interface RowReader extends AsyncDisposable {
   /** Of a read made now. */
   position(signal: AbortSignal): Promise<Position>;
-  /** Cuts the table into ranges of about `rowsPerScope` rows, in key order, covering all keys; the first and last are open. */
-  scopes(table: TableId, rowsPerScope: number, signal: AbortSignal): AsyncIterable<KeyScope>;
+  /** Cuts the table, or what lies within a range, into ranges of about `rowsPerScope` rows, in key order, covering all keys of it. */
+  scopes(table: TableId, cut: ScopeCut, signal: AbortSignal): AsyncIterable<KeyScope>;
   digest(table: TableId, scope: KeyScope, signal: AbortSignal): Promise<Labelled<ScopeDigest>>;
   /** At most `rowsMax` rows of one scope; rejects with `verify.scope-too-large` beyond, so that the caller cuts it again. */
   digests(table: TableId, scope: KeyScope, rowsMax: number, signal: AbortSignal): Promise<Labelled<readonly KeyedDigest[]>>;
   /** Absent keys are absent from the answer, in any order. At most 10,000 keys. */
   rowsByKey(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<Labelled<readonly KeyedRow[]>>;
+  /** Names of rows, whether they are there or not. Same length and order. */
+  identify(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<readonly RowName[]>;
 }
 
+export interface ScopeCut {
+  readonly rowsPerScope: number;
+  /** Default: the whole table, whose first and last range are open. */
+  readonly within?: KeyScope;
+}
 export const rowsByKeyMax = 10_000;
 
 export interface ChangedKey extends RowName {
@@ -62,11 +69,23 @@ export interface ChangedKey extends RowName {
   readonly order: number;
 }
 
+/** Changes above `after`, up to `upTo`. */
+export interface Between {
+  readonly after: Position;
+  readonly upTo: Position;
+}
+export type RowThen = KeyedRow | { readonly kind: "absent" } | { readonly kind: "unknown" };
+
 /** Only the side that has a log of its own. Complete above the caller's hold; below it rejects with `source.pruned`, it never leaves out. */
 export interface ChangedKeys {
   /**
    * Keys that a change after `after` and up to `upTo` may have touched: inserted, updated (old and new key), deleted, pushed out. By pages in log
    * order; a page names a key once. Rejects with `source.pruned`, too, when the log ends below `upTo` or is of another history.
    */
-  changedKeys(between: { readonly after: Position; readonly upTo: Position }, signal: AbortSignal): AsyncIterable<readonly ChangedKey[]>;
+  changedKeys(between: Between, signal: AbortSignal): AsyncIterable<readonly ChangedKey[]>;
+  /**
+   * Of these rows (at most 10,000), those that a change of the range may have touched, by id: as they were at `upTo`, by the log alone. `unknown`: it
+   * does not say. Same rejections.
+   */
+  changedRows(table: TableId, rows: readonly RowName[], between: Between, signal: AbortSignal): Promise<ReadonlyMap<string, RowThen>>;
 }

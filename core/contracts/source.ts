@@ -173,7 +173,8 @@ export interface SourceRequests extends Disposable {
    */
   hold(name: HoldName, from: Position | null, forMs: number): Promise<void>;
 }
-export type HoldName = "verify" | "cutover" | "reverse";
+/** `verify`: the service that runs all the time; `verify-once`: a run that an operator asked for. */
+export type HoldName = "verify" | "verify-once" | "cutover" | "reverse";
 
 /** Installs and removes the capture. Each call is one source transaction. */
 export interface SourceInstaller extends Disposable {

@@ -4,6 +4,7 @@
  * From the target's text of a key back to the source's value there is a way because keys are mapped one-to-one (key-class.ts). The value comes out
  * equal, not always in the same storage class (a REAL 1.0 of an untyped column as INTEGER 1), which finds the same row.
  */
+import { hash } from "node:crypto";
 import type { ColumnPlan, TablePlan } from "../contracts/plan.js";
 import { unreachable } from "../vocabulary/unreachable.js";
 import type { TableDescription } from "../vocabulary/table.js";
@@ -20,6 +21,9 @@ export interface RowNames {
   /** Of the key columns as PostgreSQL prints them, in key order. */
   ofTarget(texts: readonly (string | null)[]): { readonly key: Key; readonly id: string };
 }
+
+/** Names may be as long as keys; this one is short, and holds no character that a store refuses. */
+export const idHash = (id: string): string => hash("md5", id, "hex");
 
 interface KeyColumn {
   readonly form: CanonicalForm;

@@ -143,7 +143,7 @@ export function rowReaderContract(name: string, open: () => Promise<RowReaderPai
 
 async function scopesOf(reader: RowReader, table: TableId, rows: number): Promise<readonly KeyScope[]> {
   const scopes: KeyScope[] = [];
-  for await (const scope of reader.scopes(table, rows, never)) scopes.push(scope);
+  for await (const scope of reader.scopes(table, { rowsPerScope: rows }, never)) scopes.push(scope);
   return scopes;
 }
 

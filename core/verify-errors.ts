@@ -1,0 +1,30 @@
+/** Codes of verification: part of core/error-catalogue.ts, which says what each field means. */
+import type { CatalogueEntry } from "./error-catalogue.js";
+
+export const verifyErrors = {
+  "source.pruned": {
+    verdict: "retry",
+    cause: "The part of the capture log that is asked for was forgotten, or belongs to another past.",
+    remedy: "Nothing to do; what it would have told is read from the tables again",
+  },
+  "verify.differs-in-kind": {
+    verdict: "stop",
+    cause: "A target table or its mapping is not what the plan says, so that comparing rows would say nothing.",
+    remedy: "Run `tailrace plan` to see the difference, then `tailrace apply`",
+  },
+  "verify.scope-too-large": {
+    verdict: "retry",
+    cause: "A range of keys holds more rows than are compared at once.",
+    remedy: "Nothing to do; the range is cut again",
+  },
+  "verify.unproven": {
+    verdict: "stop",
+    cause: "What changed since the tables were proven equal cannot be told, or they never were.",
+    remedy: "Run `tailrace verify run`, and keep `tailrace run verify` going so that the proof is kept up",
+  },
+  "verify.not-there": {
+    verdict: "retry",
+    cause: "The target has not applied what the source was read at.",
+    remedy: "Check that source and sink run (`tailrace status`); then verify again",
+  },
+} as const satisfies Record<string, CatalogueEntry>;

@@ -1,0 +1,79 @@
+/** Wires verification: which connector stands behind which contract. */
+import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
+import { openTargetText } from "../../connectors/postgres/target-text.js";
+import { connectTarget } from "../../connectors/postgres/connect.js";
+import { openVerificationStore } from "../../connectors/postgres/verification-store.js";
+import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
+import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
+import type { Clock } from "../../core/clock.js";
+import type { FinalCheck } from "../../core/contracts/cutover.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { SourceRequests } from "../../core/contracts/source.js";
+import type { VerificationStore } from "../../core/contracts/verification.js";
+import { disposeQuietly } from "../../core/dispose.js";
+import { TailraceError } from "../../core/errors.js";
+import type { Secret } from "../../core/secret.js";
+import type { Settings } from "../../core/settings.js";
+import { theGroup } from "../../core/vocabulary/ids.js";
+import { finalCheck } from "./final-check.js";
+import type { Sides } from "./sides.js";
+
+/** Both sides open for comparison, with the memory of what was found. */
+export interface Verifier extends AsyncDisposable {
+  readonly plan: TargetPlan;
+  readonly sides: Sides;
+  readonly store: VerificationStore;
+  readonly requests: SourceRequests;
+  /** For the cutover, behind its fence. */
+  readonly finalCheck: FinalCheck;
+}
+export interface VerifierHost {
+  readonly clock: Clock;
+  /** How long a target that does not move is waited for. */
+  readonly stallMs: number;
+}
+
+/** `url`: of the target, or of the embedded PostgreSQL that the caller holds. Rejects with `plan.missing` before `apply`. */
+export async function openVerifier(settings: Settings, url: Secret, host: VerifierHost, signal: AbortSignal): Promise<Verifier> {
+  const { pipeline, source } = settings;
+  const group = theGroup;
+  const held: AsyncDisposable[] = [];
+  const hold = <T extends AsyncDisposable>(it: T): T => {
+    held.unshift(it);
+    return it;
+  };
+  try {
+    const plan = await planOf(settings, url, signal);
+    const text = hold(openTargetText(url));
+    const reader = hold(openSqliteRowReader({ path: source.path, pipeline, group, plan, targetText: text.ask }));
+    const describe: Parameters<typeof openPostgresRowReader>[0]["describe"] = (table) => reader.describe(table);
+    const target = hold(await openPostgresRowReader({ url, pipeline, group, plan, describe }, signal));
+    const store = hold(await openVerificationStore({ url, pipeline, group }, signal));
+    const requests = openSqliteRequests({ path: source.path, pipeline, group });
+    hold({ [Symbol.asyncDispose]: async () => requests[Symbol.dispose]() });
+    const plans = new Map(plan.tables.map((table) => [table.source, table]));
+    const sides = { source: reader, target, changes: reader, plans, clock: host.clock, stallMs: host.stallMs };
+    return {
+      plan,
+      sides,
+      store,
+      requests,
+      finalCheck: finalCheck({ sides, store, tables: [...plans.keys()] }),
+      [Symbol.asyncDispose]: () => disposeAll(held),
+    };
+  } catch (thrown) {
+    await disposeAll(held);
+    throw thrown;
+  }
+}
+
+async function planOf({ pipeline }: Settings, url: Secret, signal: AbortSignal): Promise<TargetPlan> {
+  await using target = await connectTarget({ url, pipeline }, signal);
+  const plan = await target.plan(signal);
+  if (plan === null) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline", where: { pipeline } });
+  return plan;
+}
+
+async function disposeAll(held: AsyncDisposable[]): Promise<void> {
+  for (const it of held.splice(0)) await disposeQuietly(it);
+}

@@ -1,0 +1,174 @@
+/**
+ * One verification from beginning to end: every range of every table, and every row that changed meanwhile. What it ends with holds for one position.
+ *
+ * The log is held from the run's beginning on, and let go as the tail comes after. Progress is stored as it goes, so that a killed run can be taken up
+ * where it was; rows that were found since the last note are found again.
+ */
+import type { KeyScope } from "../../core/contracts/change.js";
+import type { SourceRequests } from "../../core/contracts/source.js";
+import type { ChunkProof, RunKind, RunNumber, TableResult, VerificationStore } from "../../core/contracts/verification.js";
+import type { HoldName } from "../../core/contracts/source.js";
+import type { TableId } from "../../core/vocabulary/ids.js";
+import type { Position } from "../../core/vocabulary/position.js";
+import { Ledger } from "./ledger.js";
+import { lower, type Sides } from "./sides.js";
+import { sweepTable } from "./sweep.js";
+import { Tail } from "./tail.js";
+
+export interface RunOptions {
+  readonly sides: Sides;
+  readonly store: VerificationStore;
+  readonly requests: Pick<SourceRequests, "hold">;
+  readonly kind: RunKind;
+  readonly holdName: HoldName;
+  /** In the order in which they are read. */
+  readonly tables: readonly TableId[];
+  readonly whole: boolean;
+  readonly rowsPerScope: number;
+  /** A run that was not ended: goes on with it. */
+  readonly resume: ResumedRun | null;
+  /** After each range; may wait (a read budget, a target that falls behind). */
+  readonly pace: (rows: number, signal: AbortSignal) => Promise<void>;
+  readonly onChunk: (proof: ChunkProof) => void;
+  readonly onProgress: (results: readonly TableResult[], proven: Position) => void;
+}
+export interface ResumedRun {
+  readonly run: RunNumber;
+  readonly proven: Position;
+  readonly tables: readonly TableResult[];
+  /** Per table that was begun: ranges that are done, and where the last one ends. */
+  readonly done: ReadonlyMap<TableId, { readonly number: number; readonly after: KeyScope["upTo"] }>;
+}
+export interface RunResult {
+  readonly run: RunNumber;
+  readonly proven: Position;
+  readonly tables: readonly TableResult[];
+}
+
+const holdMs = 120_000;
+const holdAgainMs = 10_000;
+const proofKeptMs = 600_000;
+const noteEveryMs = 1_000;
+const tailEveryMs = 2_000;
+const waitingMax = 2_000;
+
+export async function runVerification(options: RunOptions, signal: AbortSignal): Promise<RunResult> {
+  const { store } = options;
+  const run = await Run.begin(options, signal);
+  try {
+    await run.sweep(signal);
+    await run.follow(signal);
+    await store.end(run.number, { state: "done", error: null }, signal);
+    await run.keepProof();
+    return { run: run.number, proven: run.proven, tables: run.results() };
+  } catch (thrown) {
+    // A continuous run is taken up again by the next process; an operator's is over.
+    if (options.kind === "demand") {
+      const error = thrown instanceof Error ? thrown.message : String(thrown);
+      const how = signal.aborted ? ({ state: "stopped", error: null } as const) : ({ state: "failed", error } as const);
+      await store.end(run.number, how, new AbortController().signal).catch(() => {});
+    }
+    throw thrown;
+  }
+}
+
+class Run {
+  #notedMs: number;
+  #followedMs: number;
+  #heldMs: number;
+
+  private constructor(
+    readonly number: RunNumber,
+    private readonly options: RunOptions,
+    private readonly ledger: Ledger,
+    private readonly tail: Tail | null,
+    private readonly since: Position,
+  ) {
+    this.#notedMs = options.sides.clock.monotonicMs();
+    this.#followedMs = this.#notedMs;
+    this.#heldMs = this.#notedMs;
+  }
+
+  static async begin(options: RunOptions, signal: AbortSignal): Promise<Run> {
+    const { sides, store, resume, requests, holdName, kind, whole, tables } = options;
+    // Below what the target has applied now no change is of interest: what it lacks of them it gets before any suspect is judged.
+    const since = resume?.proven ?? lower(await sides.target.position(signal), await sides.source.position(signal));
+    await requests.hold(holdName, since, holdMs);
+    const number = resume?.run ?? (await store.begin({ kind, whole, since, tables }, signal));
+    const fresh = tables.map((table): TableResult => ({ table, state: "waiting", ...zero }));
+    const known = new Map(resume?.tables.map((result) => [result.table, result]));
+    const ledger = await Ledger.of(
+      store,
+      fresh.map((result) => known.get(result.table) ?? result),
+      signal,
+    );
+    const onSettled = (table: TableId, answers: Parameters<Ledger["settled"]>[1]): void => ledger.settled(table, answers);
+    const tail =
+      sides.changes === null ? null : new Tail({ sides, changes: sides.changes, tables: new Set(tables), from: since, onSettled });
+    return new Run(number, options, ledger, tail, since);
+  }
+
+  get proven(): Position {
+    return this.tail?.proven ?? this.since;
+  }
+
+  results(): readonly TableResult[] {
+    return this.ledger.results();
+  }
+
+  async sweep(signal: AbortSignal): Promise<void> {
+    const { tables, resume, sides, rowsPerScope, pace, onChunk } = this.options;
+    for (const table of tables) {
+      const before = this.ledger.results().find((result) => result.table === table);
+      if (before?.state === "done") continue;
+      this.ledger.update(table, { state: "reading" });
+      const beganMs = sides.clock.monotonicMs() - (before?.ms ?? 0);
+      const onRange = async (rows: number): Promise<void> => {
+        this.ledger.update(table, { ms: Math.round(sides.clock.monotonicMs() - beganMs) });
+        await this.#keepUp(signal);
+        await pace(rows, signal);
+      };
+      const from = resume?.done.get(table) ?? { number: 0, after: null };
+      await sweepTable({ sides, ledger: this.ledger, table, from, rowsPerScope, onRange, onChunk }, signal);
+      this.ledger.update(table, { ms: Math.round(sides.clock.monotonicMs() - beganMs) });
+      await this.#note(signal);
+    }
+  }
+
+  /** To the end of the log as it is now: the last word on every row that changed since the beginning. */
+  async follow(signal: AbortSignal): Promise<void> {
+    if (this.tail !== null) while (await this.tail.advance(signal)) await this.#note(signal);
+    await this.#note(signal);
+  }
+
+  /** Whoever goes on with the proof (a final check) needs the log from here on: kept for a while. */
+  async keepProof(): Promise<void> {
+    if (this.options.kind === "demand") await this.options.requests.hold(this.options.holdName, this.proven, proofKeptMs).catch(() => {});
+  }
+
+  async #keepUp(signal: AbortSignal): Promise<void> {
+    const nowMs = this.options.sides.clock.monotonicMs();
+    if (this.tail !== null && nowMs - this.#followedMs >= tailEveryMs) {
+      await this.tail.advance(signal);
+      this.#followedMs = this.options.sides.clock.monotonicMs();
+    }
+    if (nowMs - this.#notedMs >= noteEveryMs || this.ledger.waiting() >= waitingMax) await this.#note(signal);
+  }
+
+  async #note(signal: AbortSignal): Promise<void> {
+    const { requests, holdName, sides, onProgress } = this.options;
+    await this.ledger.flush(this.number, this.proven, signal);
+    this.#notedMs = sides.clock.monotonicMs();
+    if (this.#notedMs - this.#heldMs > holdAgainMs) {
+      // An application that keeps the file busy only puts it off: the hold lasts for a while.
+      const held = await requests.hold(holdName, this.proven, holdMs).then(
+        () => true,
+        () => false,
+      );
+      if (held) this.#heldMs = this.#notedMs;
+    }
+    onProgress(this.ledger.results(), this.proven);
+  }
+}
+
+const zero = { rows: 0, chunks: 0, equalChunks: 0, missing: 0, extra: 0, changed: 0, unsettled: 0, ms: 0 };
