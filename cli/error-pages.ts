@@ -1,5 +1,6 @@
 /** docs/errors.md, made from the catalogue. */
-import { catalogue, isErrorCode, type Verdict } from "../core/error-catalogue.js";
+import type { Verdict } from "../core/catalogue-entry.js";
+import { catalogue, isErrorCode } from "../core/error-catalogue.js";
 import { whatIsSafe } from "../core/error-safety.js";
 
 const verdicts: Readonly<Record<Verdict, string>> = {

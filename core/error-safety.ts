@@ -23,6 +23,8 @@ const families: Readonly<Record<string, string>> = {
   table: "Other tables are not affected, and nothing of this one was moved",
   value: rolledBack,
   target: rolledBack,
+  verify: "Verification only reads: both sides are as they were",
+  cutover: nothingChanged,
 };
 
 const special: Readonly<Partial<Record<ErrorCode, string>>> = {
@@ -50,6 +52,7 @@ const special: Readonly<Partial<Record<ErrorCode, string>>> = {
   "target.newer-state": "Nothing was read or written: the newer version can go on",
   "target.fenced": "Nothing of ours was committed after the other one took over",
   "target.standing-by": "The sink that holds the target is not disturbed",
+  "source.pruned": "Nothing is lost: only what the target has committed was forgotten",
   "source.locked": "The process that holds the file is not disturbed",
   "log.claimed": "Nothing of ours counts behind the other writer's claim; what it writes is whole",
 };

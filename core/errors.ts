@@ -1,6 +1,8 @@
-import { catalogue, type ErrorCode, type Verdict } from "./error-catalogue.js";
+import type { Verdict } from "./catalogue-entry.js";
+import { catalogue, type ErrorCode } from "./error-catalogue.js";
 
-export type { ErrorCode, Verdict } from "./error-catalogue.js";
+export type { Verdict } from "./catalogue-entry.js";
+export type { ErrorCode } from "./error-catalogue.js";
 
 /** Where it happened and what was seen. Never row values. */
 export interface ErrorContext {

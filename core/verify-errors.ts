@@ -1,5 +1,5 @@
 /** Codes of verification: part of core/error-catalogue.ts, which says what each field means. */
-import type { CatalogueEntry } from "./error-catalogue.js";
+import type { CatalogueEntry } from "./catalogue-entry.js";
 
 export const verifyErrors = {
   "source.pruned": {
