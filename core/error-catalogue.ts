@@ -1,4 +1,5 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
+import { cutoverErrors } from "./error-catalogue-cutover.js";
 import { verifyErrors } from "./verify-errors.js";
 
 /** Every error code of Tailrace; `core/catalogue-entry.ts` says what the fields mean. */
@@ -353,6 +354,7 @@ const entries = {
   },
 
   ...verifyErrors,
+  ...cutoverErrors,
 
   "embedded.postgres-missing": {
     verdict: "stop",

@@ -86,7 +86,7 @@ function* schemaStatements(database: Database, wanted: readonly SourceTable[], w
   }
   const hasState = has(database, "_cdc_state");
   if (!hasState) {
-    yield "CREATE TABLE _cdc_state (id INTEGER PRIMARY KEY, pipeline, history, applying, fence_until, fence_kept, acknowledged, holds)";
+    yield "CREATE TABLE _cdc_state (id INTEGER PRIMARY KEY, pipeline, history, applying, fence_until, fence_kept, fence_marker, fence_seq, acknowledged, holds)";
   }
   if (!hasState || readState(database, who.group) === null) {
     yield `INSERT INTO _cdc_state (id, pipeline, history, applying, fence_until, fence_kept, acknowledged) VALUES (${who.group}, ${quoteText(who.pipeline)}, 0, 0, NULL, 0, NULL)`;

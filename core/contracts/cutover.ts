@@ -29,12 +29,15 @@ export interface SourceFence extends Disposable {
     limits: { readonly waitMs: number; readonly leaseMs: number },
     signal: AbortSignal,
   ): Promise<Leased>;
-  /** Rejects with `cutover.fence-lost`, the fence gone, if the lease has run out in between: then the drain must begin again. */
+  /**
+   * Rejects with `cutover.fence-lost`, the fence gone, if it was not whole all the time: the lease has run out in between, or something was written
+   * past it, or tables came or went. Then the drain must begin again.
+   */
   renew(group: GroupId, marker: MarkerId, leaseMs: number): Promise<Leased>;
-  /** Same failure. Durable on return. Idempotent per marker. */
+  /** Same failure. Durable on return, against power loss too. Idempotent per marker. */
   keep(group: GroupId, marker: MarkerId): Promise<Kept>;
-  /** Idempotent; of an open fence a no-op. */
-  release(group: GroupId): Promise<void>;
+  /** Idempotent; a no-op unless the fence is this marker's. Whoever was stopped and continued must not take away what its successor put up. */
+  release(group: GroupId, marker: MarkerId): Promise<void>;
   state(group: GroupId): Promise<FenceState>;
 }
 

@@ -1,0 +1,80 @@
+/** Codes of the cutover; part of the one catalogue. */
+import type { CatalogueEntry } from "./catalogue-entry.js";
+
+export const cutoverErrors = {
+  "cutover.fence-lost": {
+    verdict: "stop",
+    cause:
+      "The write fence did not hold from the last write to the switch: its lease ran out, or something was written or altered meanwhile.",
+    remedy:
+      "Nothing was switched, and the application goes on at the source. Run `tailrace cutover run` again; look at the load of this machine",
+  },
+  "cutover.fence-taken": {
+    verdict: "stop",
+    cause: "The write fence of another cutover stands.",
+    remedy: "`tailrace cutover status` says whose it is; `tailrace cutover abort` takes it away unless the switch was made",
+  },
+  "cutover.refused": {
+    verdict: "stop",
+    cause: "A check before the cutover failed; nothing was changed.",
+    remedy:
+      "Mend what is named and run it again; `tailrace cutover preflight` lists every check. `--accept NAME` passes over one that may be",
+  },
+  "cutover.held": {
+    verdict: "stop",
+    cause: "Another operator runs a cutover of this pipeline.",
+    remedy: "Wait for it, or `tailrace cutover abort` asks it to go back; `tailrace cutover status` shows where it is",
+  },
+  "cutover.taken-over": {
+    verdict: "stop",
+    cause: "Another operator has taken this cutover over, because this process did not answer.",
+    remedy: "Leave it to the other one; `tailrace cutover status` shows where it is",
+  },
+  "cutover.aborted": {
+    verdict: "stop",
+    cause: "Somebody asked for the cutover to be given up.",
+    remedy: "Nothing was switched; `tailrace cutover run` begins anew",
+  },
+  "cutover.late": {
+    verdict: "stop",
+    cause: "A step took longer than the write pause may last, or than it is given.",
+    remedy:
+      "Nothing was switched. Run it at a quieter time, or allow more with `--max-pause`; `tailrace cutover rehearse` measures each step",
+  },
+  "cutover.differ": {
+    verdict: "stop",
+    cause: "Source and target were not equal behind the fence.",
+    remedy:
+      "Nothing was switched. `tailrace verify run` names the rows and `tailrace verify repair` mends them; then run the cutover again",
+  },
+  "cutover.past-replaced": {
+    verdict: "stop",
+    cause: "The source's past was replaced (a restore) while the cutover ran.",
+    remedy: "Nothing was switched. Wait until the target has caught up again, then run it anew",
+  },
+  "cutover.route-moved": {
+    verdict: "stop",
+    cause: "The route was changed by somebody else while the cutover ran.",
+    remedy: "Nothing was switched by this run. `tailrace cutover status` shows the route and who moved it",
+  },
+  "cutover.switched": {
+    verdict: "stand-by",
+    cause: "The pipeline was switched over: the application writes to PostgreSQL, and nothing more flows forward.",
+    remedy: "Nothing to do. The source database stays fenced off",
+  },
+  "cutover.not-ready": {
+    verdict: "stop",
+    cause: "The target could not be made ready for the application's writes.",
+    remedy: "Nothing was switched. Read what PostgreSQL says of the object named, mend it and run the cutover again",
+  },
+  "cutover.hook": {
+    verdict: "stop",
+    cause: "A hook that should tell applications of the route failed.",
+    remedy: "The route itself stands in tailrace.route. Do by hand what the hook does, and mend the hook",
+  },
+  "cutover.undecided": {
+    verdict: "retry",
+    cause: "PostgreSQL does not answer, so that nobody can say whether the switch was made. The fence is kept: no side can be written.",
+    remedy: "Bring PostgreSQL back, then `tailrace cutover run`: it asks the route, and goes on or goes back",
+  },
+} as const satisfies Record<string, CatalogueEntry>;
