@@ -28,7 +28,8 @@ async function remove(connection: Connection, pipeline: PipelineId, tables: bool
     await connection.query(`DROP TABLE ${ours.join(", ")}`);
     removed.push(...ours.map((name) => `table ${name}`));
   }
-  for (const table of ["verification_mismatch", "verification_run", "pipeline_table", "pipeline", "consistency_group"]) {
+  const state = ["verification_mismatch", "verification_run", "pipeline_table", "pipeline", "consistency_group", "cutover", "route"];
+  for (const table of state) {
     const [there] = await connection.rows<{ found: boolean }>("SELECT to_regclass($1) IS NOT NULL AS found", [`tailrace.${table}`]);
     if (there?.found !== true) continue;
     const result = await connection.query({ text: `DELETE FROM tailrace.${table} WHERE pipeline = $1`, values: [pipeline] });

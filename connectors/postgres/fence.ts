@@ -23,10 +23,9 @@ export async function fenceError({ place, epoch, plain }: FencedContext, after: 
     return new TailraceError("plan.missing", { what: "The pipeline's state is gone", where: { pipeline: place.pipeline } });
   const where = { ours: epoch, newest: state.epoch, applied: state.applied === null ? null : formatPosition(state.applied.position) };
   if (state.epoch !== epoch || !state.active) {
-    return new TailraceError("target.fenced", {
-      what: state.active ? "Another sink has taken over, or the plan was changed" : "This direction is no longer active",
-      where,
-    });
+    return state.active
+      ? new TailraceError("target.fenced", { what: "Another sink has taken over, or the plan was changed", where })
+      : new TailraceError("cutover.switched", { what: "This direction is no longer active", where });
   }
   if (after !== null && state.applied !== null && state.applied.logId !== after.logId) {
     return new TailraceError("log.identity", { what: "The target was filled from another log", where });

@@ -13,14 +13,17 @@ import type { ConnectionSettings } from "./connection-url.js";
 import { asTargetError } from "./pg-errors.js";
 import type { Place } from "./state.js";
 
+/** A cutover is held by one operator as tables are by one sink. */
+export type OwnedPlace = Omit<Place, "direction"> & { readonly direction: Place["direction"] | "cutover" };
+
 const beatMs = 500;
 const silenceMax = "5s";
 const askAgainMs = 50;
 
-export interface OwnershipOptions {
+export interface OwnershipOptions<P extends OwnedPlace = Place> {
   readonly settings: ConnectionSettings;
   readonly applicationName: string;
-  readonly place: Place;
+  readonly place: P;
   readonly takeoverMs: number;
   readonly clock: Clock;
 }
@@ -35,7 +38,7 @@ export class Ownership implements AsyncDisposable {
     private readonly clock: Clock,
   ) {}
 
-  static async take(options: OwnershipOptions, signal: AbortSignal): Promise<Ownership> {
+  static async take(options: OwnershipOptions<OwnedPlace>, signal: AbortSignal): Promise<Ownership> {
     const connection = await Connection.open(options.settings, {
       applicationName: options.applicationName,
       pipelined: false,
@@ -97,7 +100,7 @@ interface Holder {
   readonly seen: string | null;
 }
 
-async function waitForLock(connection: Connection, options: OwnershipOptions, signal: AbortSignal): Promise<void> {
+async function waitForLock(connection: Connection, options: OwnershipOptions<OwnedPlace>, signal: AbortSignal): Promise<void> {
   const key = lockKey(options.place);
   const { takeoverMs, clock } = options;
   const deadline = clock.monotonicMs() + takeoverMs;
@@ -141,14 +144,14 @@ async function endSessions(connection: Connection, pids: readonly number[], appl
 }
 
 /** 63 bits, so that it is one non-negative bigint in pg_locks as well. */
-function lockKey({ pipeline, group, direction }: Place): string {
+function lockKey({ pipeline, group, direction }: OwnedPlace): string {
   const hash = createHash("sha256")
     .update(JSON.stringify(["tailrace", pipeline, group, direction]))
     .digest();
   return (hash.readBigUInt64BE(0) >> 1n).toString();
 }
 
-const standingBy = ({ pipeline, group, direction }: Place, { pid }: Holder): TailraceError =>
+const standingBy = ({ pipeline, group, direction }: OwnedPlace, { pid }: Holder): TailraceError =>
   new TailraceError("target.standing-by", {
     what: "Another sink holds this pipeline and answers",
     where: { pipeline, group, direction, backend: pid },

@@ -8,6 +8,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
 import type { StaleTable } from "../../core/contracts/target.js";
+import { TailraceError } from "../../core/errors.js";
 import type { PipelineId } from "../../core/vocabulary/ids.js";
 import type { Alteration } from "./alter-table.js";
 import type { Connection } from "./connection.js";
@@ -50,8 +51,22 @@ export async function preparation(connection: Connection, plan: TargetPlan): Pro
     ...planStatements({ plan, stored, created }),
     ...unfinished(replan, plan.pipeline),
   ];
+  if (stored !== null && statements.length > 0) await refuseSwitched(connection, plan.pipeline);
   const fenced = stored === null || statements.length === 0 ? statements : [fenceOff(plan.pipeline), ...statements];
   return { statements: fenced, stale: staleTables(replan) };
+}
+
+/** The application writes to the tables: they are no longer ours to change. */
+async function refuseSwitched(connection: Connection, pipeline: PipelineId): Promise<void> {
+  const [row] = await connection.rows<{ switched: boolean }>(
+    "SELECT EXISTS (SELECT FROM tailrace.pipeline WHERE pipeline = $1 AND direction = 'reverse' AND active) AS switched",
+    [pipeline],
+  );
+  if (row?.switched !== true) return;
+  throw new TailraceError("plan.refused", {
+    what: "The pipeline was switched over: its tables are the application's now",
+    where: { pipeline },
+  });
 }
 
 export async function prepare(

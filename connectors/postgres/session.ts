@@ -141,7 +141,7 @@ async function takeOver(
   passing("sink.own-before");
   const state = await raiseEpoch(plain, place, own);
   passing("sink.owned");
-  if (state === null) throw new TailraceError("target.fenced", { what: "This direction is no longer active", where: { ...place } });
+  if (state === null) throw new TailraceError("cutover.switched", { what: "This direction is no longer active", where: { ...place } });
   const stored = await readStoredTables(plain, place);
   const loaded = await loadTables(
     plain,

@@ -4,6 +4,7 @@
  */
 import { TailraceError } from "../../core/errors.js";
 import type { Connection } from "./connection.js";
+import { cutoverMigration } from "./cutover/schema.js";
 import { comment, commented, type Migration } from "./migration.js";
 import { quoteText } from "./quote.js";
 import { verificationTables } from "./verification-schema.js";
@@ -130,7 +131,7 @@ const first: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first, verificationTables];
+const migrations: readonly Migration[] = [first, verificationTables, cutoverMigration];
 
 /** In order; empty when the schema is up to date. */
 export async function pendingMigrations(connection: Connection): Promise<readonly string[]> {

@@ -2,8 +2,10 @@
  * What the cutover needs of both sides. One rule above all: at most one side can be written at any moment, and the order of durable steps
  * makes it so: journal, keep, switch.
  */
-import type { GroupId, MarkerId } from "../vocabulary/ids.js";
+import type { CutoverKind, CutoverState } from "../cutover/states.js";
+import type { GroupId, MarkerId, TableId } from "../vocabulary/ids.js";
 import type { Position } from "../vocabulary/position.js";
+import type { LeftOut, Passed } from "./target.js";
 
 export type FenceState =
   | { readonly kind: "open" }
@@ -44,15 +46,119 @@ export interface SourceFence extends Disposable {
 /** Lives in PostgreSQL in both directions: one place decides. `version` rises with every move. */
 export type RouteState = { readonly side: "source" | "paused" | "target"; readonly version: number };
 
+/** A number that the source gives to new rows by itself, and the highest it has ever given: rows that are gone count. */
+export interface GivenNumber {
+  readonly table: TableId;
+  readonly column: string;
+  readonly highest: bigint;
+}
+export interface SourceNumbers extends Disposable {
+  /** Reads one state. Legal at any time; final behind a fence. */
+  given(): readonly GivenNumber[];
+}
+
 export interface SwitchBoard {
+  /** Waits until a move that is on its way has come to its end, so the answer is what holds, whatever became of the process that made it. */
   route(group: GroupId, signal: AbortSignal): Promise<RouteState>;
   /** Compare-and-set on version. Durable on return. */
   pause(group: GroupId, from: RouteState, signal: AbortSignal): Promise<RouteState>;
   /**
-   * Route, owner epoch + 1 and direction, in one transaction. Legal only while the other side's fence is kept. An unknown outcome is resolved by
-   * `route()`, never by a time-out.
+   * Gives a paused route back to the side that it was paused on. Raises the version even if the route was not paused: whoever holds an older one can
+   * move nothing any more. To be durable before the other side's fence is released. Never legal for a route that was switched.
    */
-  switchTo(group: GroupId, side: "source" | "target", from: RouteState, signal: AbortSignal): Promise<RouteState>;
+  reopen(group: GroupId, from: RouteState, signal: AbortSignal): Promise<RouteState>;
+  /**
+   * Opens the transaction of the switch and does in it whatever makes the target ready for the application: nothing of it can be seen, and its locks keep
+   * everybody else from the tables, until `commit`. Sequences are set whatever becomes of it: they may only be too high.
+   */
+  begin(group: GroupId, side: "source" | "target", numbers: readonly GivenNumber[], signal: AbortSignal): Promise<OpenSwitch>;
+}
+/** Disposing it rolls back. */
+export interface OpenSwitch extends AsyncDisposable {
+  readonly did: readonly string[];
+  /**
+   * Route, owner epoch + 1, direction and journal, in this one transaction. Legal only while the other side's fence is kept. Compare-and-set on version.
+   * Rejects with nothing changed, or with `target.undecided` when the answer was lost: then `route()` says what holds, never a time-out.
+   */
+  commit(from: RouteState): Promise<RouteState>;
+}
+
+/** What makes the target fit for the application's own writes, as SQL: before the fence (long), in the switch, and after it (long). */
+export interface ReadyPlan {
+  readonly before: readonly string[];
+  readonly behind: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** One cutover as it is stored: what `status` shows. */
+export interface CutoverRecord {
+  readonly id: number;
+  readonly kind: CutoverKind;
+  readonly state: CutoverState;
+  readonly holder: string;
+  readonly heldSince: string;
+  readonly marker: MarkerId;
+  /** Of the fence; null before it stood. */
+  readonly position: Position | null;
+  readonly pauseLimitMs: number;
+  /** From the first write that may have been refused to the first that is accepted again. */
+  readonly pauseMs: number | null;
+  readonly abortAsked: boolean;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+}
+export interface CutoverStory extends CutoverRecord {
+  readonly steps: readonly CutoverStepRecord[];
+}
+export interface CutoverStepRecord {
+  readonly step: CutoverState;
+  readonly beganAt: string;
+  /** null: not ended. */
+  readonly ms: number | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+export interface MoveDetails {
+  readonly position?: Position;
+  readonly pauseMs?: number;
+  readonly error?: { readonly code: string; readonly message: string };
+  /** Kept with the step that ends. */
+  readonly step?: Readonly<Record<string, unknown>>;
+}
+
+/** What can be asked by anybody. */
+export interface CutoverDesk extends AsyncDisposable {
+  /** The unfinished one, or else the newest; null: there never was one. */
+  last(group: GroupId, signal: AbortSignal): Promise<CutoverStory | null>;
+  /** As applications see it: does not wait for a move that is on its way. */
+  route(group: GroupId, signal: AbortSignal): Promise<RouteState>;
+  readyPlan(group: GroupId, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<ReadyPlan>;
+  /** Asks whoever holds an unfinished cutover to go back; false: there is none, or it was switched. */
+  askToAbort(group: GroupId, signal: AbortSignal): Promise<boolean>;
+  /**
+   * One holder at a time: rejects with `cutover.held`, naming the holder and since when, while that one answers. One that is silent is ended, and its
+   * unfinished cutover is ours from here on: nothing that it may still try in PostgreSQL can succeed.
+   */
+  take(group: GroupId, holder: string, signal: AbortSignal): Promise<CutoverSession>;
+}
+/** A holder's own. Every method rejects with `cutover.taken-over` once somebody else holds it. */
+export interface CutoverSession extends AsyncDisposable {
+  /** The unfinished cutover that was found, or that `begin` began, as stored. */
+  readonly record: CutoverRecord | null;
+  readonly board: SwitchBoard;
+  /** Legal while none is unfinished. Durable on return. */
+  begin(cutover: { readonly kind: CutoverKind; readonly marker: MarkerId; readonly pauseLimitMs: number }): Promise<CutoverRecord>;
+  /** Only legal moves (core/cutover/states.ts). Durable on return. A finished cutover is no longer the session's. */
+  move(to: CutoverState, details?: MoveDetails): Promise<CutoverRecord>;
+  abortAsked(): Promise<boolean>;
+  /** What the target has applied; asked again and again while draining, so on a connection that stays. */
+  passed(): Promise<Passed | null>;
+  /** Executes `before`: idempotent; what a crash left half built is built anew. Answers what it did. */
+  prepare(numbers: readonly GivenNumber[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Takes away what `prepare` built and the switch did not use. */
+  unprepare(signal: AbortSignal): Promise<readonly string[]>;
+  /** Executes `after`. A failure is reported, never undone: the application is writing. */
+  validate(signal: AbortSignal): Promise<readonly LeftOut[]>;
 }
 
 /** What the cutover asks of the verifier, behind a fence: read again only what changed since it was last proven equal. */

@@ -37,7 +37,10 @@ export interface ForeignKeyPlan {
   /** Index into TargetPlan.tables is avoided on purpose: names survive re-planning. */
   readonly parent: { readonly schema: string; readonly name: string };
   readonly parentColumns: readonly string[];
+  /** What the source does when the parent's row goes or changes its key. Off while changes stream in; absent: nothing, or a plan of before. */
+  readonly wanted?: { readonly onDelete: ReferentialAction; readonly onUpdate: ReferentialAction };
 }
+export type ReferentialAction = "NO ACTION" | "RESTRICT" | "CASCADE" | "SET NULL" | "SET DEFAULT";
 export interface TablePlan {
   readonly source: TableId;
   readonly group: GroupId;

@@ -1,5 +1,5 @@
 /** What differs between the plan that was applied and the one that is wanted. Empty: nothing to apply. */
-import type { ColumnPlan, TablePlan, TargetPlan } from "../contracts/plan.js";
+import type { ColumnPlan, ForeignKeyPlan, TablePlan, TargetPlan } from "../contracts/plan.js";
 import type { TableId } from "../vocabulary/ids.js";
 
 export interface PlanDifference {
@@ -52,10 +52,14 @@ function compareTables(before: TablePlan, after: TablePlan): readonly PlanDiffer
     }),
     ...compareNamed(table, before.foreignKeys, after.foreignKeys, {
       nameOf: (key) => key.name,
-      say: (key) => `foreign key (${key.columns.join(", ")}) to ${key.parent.schema}.${key.parent.name} (${key.parentColumns.join(", ")})`,
+      say: (key) =>
+        `foreign key (${key.columns.join(", ")}) to ${key.parent.schema}.${key.parent.name} (${key.parentColumns.join(", ")})${sayActions(key)}`,
     }),
   ];
 }
+
+const sayActions = ({ wanted }: ForeignKeyPlan): string =>
+  wanted === undefined ? "" : `, after the cutover on delete ${wanted.onDelete.toLowerCase()}, on update ${wanted.onUpdate.toLowerCase()}`;
 
 function sayColumn(column: ColumnPlan): string {
   const from = column.source === null ? "constant" : `from '${column.source}'`;

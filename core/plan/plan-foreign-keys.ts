@@ -2,7 +2,7 @@
  * Foreign keys between captured tables. PostgreSQL lets them refer only to a key that is checked at once; our secondary unique constraints
  * are deferrable, so only a parent's key will do.
  */
-import type { ColumnPlan, ForeignKeyPlan, TablePlan } from "../contracts/plan.js";
+import type { ColumnPlan, ForeignKeyPlan, ReferentialAction, TablePlan } from "../contracts/plan.js";
 import type { SourceForeignKey, SourceTable } from "../contracts/source.js";
 import type { TableId } from "../vocabulary/ids.js";
 import { NameSpace } from "./names.js";
@@ -33,9 +33,28 @@ export function planForeignKeys(report: Report, source: SourceTable, tables: Rea
         columns: columns.map((column) => column.target),
         parent: parent.target,
         parentColumns: parentColumns.map((column) => column.target),
+        ...wantedActions(key),
       },
     ];
   });
+}
+
+/** Kept for the cutover: until then no action may run, since folded changes come in another order. */
+function wantedActions(key: SourceForeignKey): Pick<ForeignKeyPlan, "wanted"> {
+  const wanted = { onDelete: actionOf(key.onDelete), onUpdate: actionOf(key.onUpdate) };
+  return wanted.onDelete === "NO ACTION" && wanted.onUpdate === "NO ACTION" ? {} : { wanted };
+}
+
+function actionOf(text: string): ReferentialAction {
+  switch (text) {
+    case "RESTRICT":
+    case "CASCADE":
+    case "SET NULL":
+    case "SET DEFAULT":
+      return text;
+    default:
+      return "NO ACTION";
+  }
 }
 
 function columnsOf(table: TablePlan, names: readonly string[]): readonly ColumnPlan[] | null {

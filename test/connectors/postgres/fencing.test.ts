@@ -78,7 +78,7 @@ describe("fencing", () => {
   it("an owner whose direction was switched off writes nothing", async () => {
     await using zombie = await Owner.of(target);
     await database.query("UPDATE tailrace.pipeline SET active = false");
-    await expect(zombie.apply(one())).rejects.toMatchObject({ code: "target.fenced" });
+    await expect(zombie.apply(one())).rejects.toMatchObject({ code: "cutover.switched" });
     await expect(Owner.of(target)).rejects.toMatchObject({ code: "target.standing-by" });
   });
 

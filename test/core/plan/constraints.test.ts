@@ -102,7 +102,13 @@ describe("foreign keys", () => {
     });
     expect(plan.tables.map((table) => table.source)).toEqual(["people", "orders"]);
     expect(plan.tables[1]?.foreignKeys).toEqual([
-      { name: "orders_person_fkey", columns: ["person"], parent: { schema: "crm", name: "persons" }, parentColumns: ["person_id"] },
+      {
+        name: "orders_person_fkey",
+        columns: ["person"],
+        parent: { schema: "crm", name: "persons" },
+        parentColumns: ["person_id"],
+        wanted: { onDelete: "CASCADE", onUpdate: "NO ACTION" },
+      },
     ]);
   });
 

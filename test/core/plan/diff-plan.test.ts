@@ -37,6 +37,10 @@ test("columns, indexes and keys that change are named with both wordings", () =>
     ["added", "age", "column bigint from 'age'"],
     ["added", "c", "column text constant"],
     ["removed", "u", "unique index (mail)"],
-    ["removed", "orders_person_fkey", "foreign key (person) to public.people (id)"],
+    [
+      "removed",
+      "orders_person_fkey",
+      "foreign key (person) to public.people (id), after the cutover on delete cascade, on update no action",
+    ],
   ]);
 });

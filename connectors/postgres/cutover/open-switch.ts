@@ -1,0 +1,110 @@
+/**
+ * The transaction of the switch. It is opened before the fence is kept, so that locks are had and everything is in place while a failure is still free;
+ * between keeping the fence and COMMIT there are three small updates.
+ *
+ * A process that is stopped inside it must not keep its locks: the server ends the session after a few seconds.
+ */
+import type { GivenNumber, OpenSwitch, RouteState } from "../../../core/contracts/cutover.js";
+import type { TablePlan } from "../../../core/contracts/plan.js";
+import { TailraceError } from "../../../core/errors.js";
+import { commit, rollback } from "../commit.js";
+import { Connection, type OpenOptions } from "../connection.js";
+import type { ConnectionSettings } from "../connection-url.js";
+import { asTargetError, sqlState } from "../pg-errors.js";
+import { type Held, moveQuery, takenOver } from "./journal.js";
+import { readReadyPlan } from "./ready-plan.js";
+import { type RoutePlace, switchRoute } from "./route.js";
+
+export interface SwitchOptions {
+  readonly settings: ConnectionSettings;
+  readonly applicationName: string;
+  readonly place: RoutePlace;
+  readonly held: Held;
+  readonly side: "source" | "target";
+  readonly tables: readonly TablePlan[];
+  readonly numbers: readonly GivenNumber[];
+  readonly onSwitched: () => void;
+}
+
+/** A reader of the tables that holds us up longer than this makes everybody wait; then it is better to try another time. */
+const lockTimeout = "1s";
+const silenceMax = "5s";
+
+export async function openSwitch(options: SwitchOptions): Promise<OpenSwitch> {
+  const opening: OpenOptions = {
+    applicationName: options.applicationName,
+    pipelined: false,
+    settings: { lock_timeout: lockTimeout, idle_in_transaction_session_timeout: silenceMax },
+  };
+  const connection = await Connection.open(options.settings, opening);
+  try {
+    await connection.query("BEGIN");
+    const { behind } = await readReadyPlan(connection, options.tables, options.numbers);
+    if (behind.length > 0) await connection.query(behind.join(";\n"));
+    return new PostgresSwitch(connection, options, behind);
+  } catch (thrown) {
+    await connection[Symbol.asyncDispose]();
+    throw notReady(thrown);
+  }
+}
+
+/** Whatever PostgreSQL refuses here is about an object, and says its name. */
+function notReady(thrown: unknown): unknown {
+  if (sqlState(thrown) === "") return asTargetError(thrown);
+  const error = asTargetError(thrown);
+  if (!(error instanceof TailraceError) || error.verdict !== "stop") {
+    return sqlState(thrown) === "55P03"
+      ? new TailraceError("cutover.not-ready", { what: "Somebody holds a lock on a target table (a long query?)", cause: error })
+      : error;
+  }
+  return new TailraceError("cutover.not-ready", { what: error.message, where: error.where, cause: error });
+}
+
+class PostgresSwitch implements OpenSwitch {
+  #ended = false;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly options: SwitchOptions,
+    readonly did: readonly string[],
+  ) {}
+
+  async commit(from: RouteState): Promise<RouteState> {
+    const { place, held, side } = this.options;
+    try {
+      // In the order in which everybody locks: journal, route, pipeline.
+      const { rows } = await this.connection.query(moveQuery(held, "switching", "switched", {}));
+      if (rows.length === 0) throw await takenOver(this.connection, held, "switching");
+      const route = await switchRoute(this.connection, place, from, side);
+      await this.#turn();
+      this.#ended = true;
+      await commit(this.connection);
+      this.options.onSwitched();
+      return route;
+    } catch (thrown) {
+      throw asTargetError(thrown);
+    }
+  }
+
+  /** From here on no forward sink can commit: its first statement asks for epoch and direction. */
+  async #turn(): Promise<void> {
+    const { place, side } = this.options;
+    const active = side === "target" ? "reverse" : "forward";
+    await this.connection.query({
+      text: "UPDATE tailrace.pipeline SET owner_epoch = owner_epoch + 1, active = (direction = $3) WHERE pipeline = $1 AND group_id = $2",
+      values: [place.pipeline, place.group, active],
+    });
+    await this.connection.query({
+      text: `INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active, owner_epoch) VALUES ($1, $2, $3, true, 1)
+             ON CONFLICT (pipeline, group_id, direction) DO NOTHING`,
+      values: [place.pipeline, place.group, active],
+    });
+  }
+
+  /** Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Once COMMIT was sent there is nothing to take back.
+    if (!this.#ended) await rollback(this.connection);
+    await this.connection[Symbol.asyncDispose]();
+  }
+}
