@@ -1,0 +1,155 @@
+/**
+ * The way forward, from preparing to the switch. Promises: each state is stored before anything of it is done; nothing but the switch itself cannot be
+ * taken back; the fence is kept only when a transaction is open in which everything else has succeeded. Whatever is thrown here, settle.ts undoes.
+ */
+import type { CutoverRecord, CutoverSession, Leased, MoveDetails, OpenSwitch, RouteState } from "../../core/contracts/cutover.js";
+import type { Passed } from "../../core/contracts/target.js";
+import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
+import { TailraceError } from "../../core/errors.js";
+import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
+import type { CutoverParts } from "./parts.js";
+import { Guard } from "./guard.js";
+
+const drainPollMs = 2;
+
+/** When writes began to wait; null: they never did. */
+export interface PauseClock {
+  startedMs: number | null;
+}
+
+export class Forward {
+  #details: MoveDetails = {};
+
+  constructor(
+    private readonly parts: CutoverParts,
+    private readonly session: CutoverSession,
+    private readonly pause: PauseClock,
+  ) {}
+
+  /** Resolves when switched; a rehearsal resolves when there is nothing left to try. */
+  async run(kind: CutoverKind, signal: AbortSignal): Promise<void> {
+    const { parts, session } = this;
+    const record = await session.begin({ kind, marker: parts.newMarker(), pauseLimitMs: parts.limits.pauseMs });
+    await this.#act("preparing", () => this.#prepare(signal));
+    await using guard = new Guard(parts, session, record.marker);
+    await guard.explaining(() => this.#behind(guard, record, signal));
+  }
+
+  /** Writes wait. */
+  async #behind(guard: Guard, { kind, marker }: CutoverRecord, signal: AbortSignal): Promise<void> {
+    const { parts } = this;
+    const paused = await this.#step("pausing", () => this.#pause(guard, signal));
+    const leased = await this.#step("fencing", () => this.#fence(marker, guard));
+    guard.renewing();
+    await this.#step("draining", () => this.#drain(leased, guard.signal), { position: leased.at });
+    await this.#step("checking", () => this.#check(leased.at, guard.signal));
+    await using open = await this.#step("readying", () => this.#ready(guard.signal));
+    if (kind === "rehearsal") return;
+    await guard.stop();
+    await this.#step("keeping", () => parts.fence.keep(parts.group, marker));
+    await this.#step("switching", () => open.commit(paused));
+  }
+
+  async #prepare(signal: AbortSignal): Promise<void> {
+    const { parts, session } = this;
+    const late = AbortSignal.timeout(parts.limits.prepareMs);
+    const built = await session.prepare(parts.numbers.given(), AbortSignal.any([signal, late]));
+    this.#ends({ built: built.length });
+  }
+
+  /** Applications that follow the route hold their writes from here on; those that do not meet the fence. */
+  async #pause(guard: Guard, signal: AbortSignal): Promise<RouteState> {
+    const { parts, session } = this;
+    const route = await session.board.route(parts.group, signal);
+    if (route.side !== "source") {
+      throw new TailraceError("cutover.route-moved", {
+        what: `The route is '${route.side}', not the source`,
+        where: { group: parts.group },
+      });
+    }
+    this.pause.startedMs = parts.clock.monotonicMs();
+    guard.begin(signal);
+    const paused = await session.board.pause(parts.group, route, guard.signal);
+    await parts.hooks.tell(paused, guard.signal);
+    return paused;
+  }
+
+  async #fence(marker: Leased["marker"], guard: Guard): Promise<Leased> {
+    const { fence, group, limits } = this.parts;
+    const leased = await fence.fence(group, marker, { waitMs: limits.fenceWaitMs, leaseMs: limits.leaseMs }, guard.signal);
+    this.#ends({ position: formatPosition(leased.at) });
+    return leased;
+  }
+
+  async #drain(leased: Leased, signal: AbortSignal): Promise<void> {
+    const { clock, tell } = this.parts;
+    for (;;) {
+      const passed = await this.session.passed();
+      if (isDrained(passed, leased)) return;
+      tell({ kind: "lag", applied: passed === null ? "nothing" : formatPosition(passed.position), behind: behind(passed, leased.at) });
+      await clock.delay(drainPollMs, signal);
+    }
+  }
+
+  async #check(at: Position, signal: AbortSignal): Promise<void> {
+    const { equal, rowsRead, different } = await this.parts.check.check(at, signal);
+    this.#ends({ rowsRead, different });
+    if (equal) return;
+    throw new TailraceError("cutover.differ", {
+      what: `${different} rows differ behind the fence`,
+      where: { position: formatPosition(at) },
+    });
+  }
+
+  async #ready(signal: AbortSignal): Promise<OpenSwitch> {
+    const { parts, session } = this;
+    const open = await session.board.begin(parts.group, "target", parts.numbers.given(), signal);
+    this.#ends({ statements: open.did.length });
+    return open;
+  }
+
+  async #step<T>(to: CutoverState, act: () => Promise<T>, more: MoveDetails = {}): Promise<T> {
+    const details = { ...this.#details, ...more };
+    this.#details = {};
+    await this.session.move(to, details);
+    return await this.#act(to, act);
+  }
+
+  async #act<T>(step: CutoverState, act: () => Promise<T>): Promise<T> {
+    const { clock, tell, at } = this.parts;
+    const beganMs = clock.monotonicMs();
+    tell({ kind: "begins", step, sinceMs: this.pause.startedMs === null ? null : beganMs - this.pause.startedMs });
+    await at(`${step}.before`);
+    const result = await act();
+    tell({ kind: "ended", step, ms: clock.monotonicMs() - beganMs, said: this.#said() });
+    await at(`${step}.after`);
+    return result;
+  }
+
+  /** Stored with the step that is under way, when the next one is. */
+  #ends(step: Readonly<Record<string, unknown>>): void {
+    this.#details = { step };
+  }
+
+  #said(): string {
+    return Object.entries(this.#details.step ?? {})
+      .map(([name, value]) => `${name} ${String(value)}`)
+      .join(", ");
+  }
+}
+
+/** The marker's window is applied, and nothing is withheld. */
+export function isDrained(passed: Passed | null, { at, marker }: Leased): boolean {
+  if (passed === null) return false;
+  if (passed.marker === marker) return passed.settled;
+  if (passed.position.history > at.history) {
+    throw new TailraceError("cutover.past-replaced", {
+      what: "The source got a new history behind the fence",
+      where: { fence: formatPosition(at), applied: formatPosition(passed.position) },
+    });
+  }
+  return passed.settled && comparePositions(passed.position, at) >= 0;
+}
+
+const behind = (passed: Passed | null, at: Position): number =>
+  passed === null || passed.position.history !== at.history ? at.order : Math.max(0, at.order - passed.position.order);

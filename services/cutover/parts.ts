@@ -1,0 +1,66 @@
+/** What a cutover is made of, and what it tells. Every part is a contract: the dry run and the tests bring their own. */
+import type { Clock } from "../../core/clock.js";
+import type { CutoverDesk, FinalCheck, RouteState, SourceFence, SourceNumbers } from "../../core/contracts/cutover.js";
+import type { LeftOut } from "../../core/contracts/target.js";
+import type { CutoverState } from "../../core/cutover/states.js";
+import type { TailraceError } from "../../core/errors.js";
+import type { GroupId, MarkerId } from "../../core/vocabulary/ids.js";
+
+export interface CutoverLimits {
+  /** Longer than this writes may not wait: then everything goes back. */
+  readonly pauseMs: number;
+  /** How long a fence stands without its process. Renewed three times as often. */
+  readonly leaseMs: number;
+  /** For a running transaction of the application. */
+  readonly fenceWaitMs: number;
+  /** To build indexes before anything is paused. */
+  readonly prepareMs: number;
+  /** To come to a settled state while something is away. */
+  readonly settleMs: number;
+}
+export const defaultLimits: CutoverLimits = { pauseMs: 5_000, leaseMs: 2_000, fenceWaitMs: 2_000, prepareMs: 3_600_000, settleMs: 30_000 };
+
+/** Tells applications that switch by configuration. Called after the route has moved, at least once for each version that stands. */
+export interface RouteHooks {
+  /** Rejects with `cutover.hook`. */
+  tell(route: RouteState, signal: AbortSignal): Promise<void>;
+}
+
+/** Where a test may make the process die or fail: the state is stored and nothing was done, or all was done and the next state is not stored. */
+export type CutoverPoint = `${CutoverState}.${"before" | "after"}`;
+
+export interface CutoverParts {
+  readonly group: GroupId;
+  readonly clock: Clock;
+  /** User, host and process. */
+  readonly holder: string;
+  readonly fence: SourceFence;
+  readonly numbers: SourceNumbers;
+  readonly desk: CutoverDesk;
+  readonly check: FinalCheck;
+  readonly hooks: RouteHooks;
+  readonly newMarker: () => MarkerId;
+  readonly limits: CutoverLimits;
+  readonly tell: (progress: CutoverProgress) => void;
+  readonly at: (point: CutoverPoint) => Promise<void>;
+}
+
+export type CutoverProgress =
+  | { readonly kind: "begins"; readonly step: CutoverState; readonly sinceMs: number | null }
+  | { readonly kind: "ended"; readonly step: CutoverState; readonly ms: number; readonly said: string }
+  /** While draining: what the target has applied, and how many capture rows lie between it and the fence. */
+  | { readonly kind: "lag"; readonly applied: string; readonly behind: number }
+  | { readonly kind: "trouble"; readonly error: TailraceError };
+
+export type CutoverOutcome =
+  | {
+      readonly kind: "switched";
+      readonly id: number;
+      readonly pauseMs: number | null;
+      /** Foreign keys that did not validate, and hooks that failed: the switch stands. */
+      readonly afterwards: readonly LeftOut[];
+    }
+  | { readonly kind: "rehearsed"; readonly id: number; readonly pauseMs: number | null; readonly afterwards: readonly LeftOut[] }
+  | { readonly kind: "undone"; readonly id: number; readonly error: TailraceError; readonly afterwards: readonly LeftOut[] }
+  /** Something is away for too long. Safe to run again. */
+  | { readonly kind: "half-way"; readonly error: TailraceError; readonly cause: TailraceError };

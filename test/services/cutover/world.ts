@@ -1,0 +1,336 @@
+/**
+ * A world for the cutover's state machine: fakes of our own contracts over one shared state, virtual time, processes that die or are stopped. After each
+ * change the world looks whether two sides can be written, which must never be.
+ */
+import type { Clock } from "../../../core/clock.js";
+import type {
+  CutoverDesk,
+  CutoverRecord,
+  CutoverSession,
+  CutoverStepRecord,
+  FenceState,
+  RouteState,
+  SourceFence,
+} from "../../../core/contracts/cutover.js";
+import { type CutoverState, isFinished, isLegalMove } from "../../../core/cutover/states.js";
+import { TailraceError } from "../../../core/errors.js";
+import { type MarkerId, markerId, theGroup } from "../../../core/vocabulary/ids.js";
+import { position } from "../../../core/vocabulary/position.js";
+import { type CutoverParts, type CutoverPoint, defaultLimits } from "../../../services/cutover/parts.js";
+
+interface Timer {
+  readonly dueMs: number;
+  readonly wake: () => void;
+}
+
+/** Time passes when nobody has anything else to do. */
+export class VirtualClock implements Clock {
+  #nowMs = 1_000_000;
+  #timers: Timer[] = [];
+  #pumping = false;
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+  delay(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const aborted = (): void => {
+        this.#timers = this.#timers.filter((one) => one !== timer);
+        reject(Object.assign(new Error("aborted"), { name: "AbortError" }));
+      };
+      const timer: Timer = {
+        dueMs: this.#nowMs + ms,
+        wake: () => {
+          signal.removeEventListener("abort", aborted);
+          resolve();
+        },
+      };
+      if (signal.aborted) return aborted();
+      signal.addEventListener("abort", aborted, { once: true });
+      this.#timers.push(timer);
+      this.#pump();
+    });
+  }
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    const turn = (): void => {
+      const next = this.#timers.toSorted((a, b) => a.dueMs - b.dueMs)[0];
+      if (next === undefined) {
+        this.#pumping = false;
+        return;
+      }
+      this.#timers = this.#timers.filter((one) => one !== next);
+      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
+      next.wake();
+      setImmediate(turn);
+    };
+    setImmediate(turn);
+  }
+}
+
+type Trouble = { readonly kind: "failure" } | { readonly kind: "hang" } | { readonly kind: "reply lost"; readonly made: boolean };
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly faults: string[] = [];
+  fence: { marker: MarkerId; kept: boolean; untilMs: number } | null = null;
+  route: RouteState = { side: "source", version: 0 };
+  record: (CutoverRecord & { token: number }) | null = null;
+  steps: CutoverStepRecord[] = [];
+  holder: FakeProcess | null = null;
+  /** What happens at the act of a step, once. */
+  trouble: { step: CutoverState; what: Trouble } | null = null;
+  postgresUpAtMs = 0;
+  ids = 0;
+
+  isSourceWritable(): boolean {
+    return this.fence === null || (!this.fence.kept && this.fence.untilMs <= this.clock.wallMs());
+  }
+  isTargetWritable(): boolean {
+    return this.route.side === "target";
+  }
+  changed(what: string): void {
+    if (this.isSourceWritable() && this.isTargetWritable()) this.faults.push(`two writable sides after ${what}`);
+  }
+  hit(step: CutoverState): Trouble | null {
+    if (this.trouble?.step !== step) return null;
+    const { what } = this.trouble;
+    this.trouble = null;
+    return what;
+  }
+}
+
+/** One process of the tool. Dead or stopped, it does nothing. */
+export class FakeProcess {
+  dead = false;
+  stopped: Promise<void> | null = null;
+  at: (point: CutoverPoint) => Promise<void> = () => Promise.resolve();
+
+  constructor(readonly world: World) {}
+
+  async alive(): Promise<void> {
+    await this.stopped;
+    if (this.dead) throw new TailraceError("internal", { what: "this process is dead" });
+  }
+
+  async trouble(step: CutoverState, signal?: AbortSignal): Promise<void> {
+    const what = this.world.hit(step);
+    if (what?.kind === "failure") throw new TailraceError("target.refused", { what: `made to fail at ${step}` });
+    if (what?.kind === "hang") await this.world.clock.delay(10_000_000, signal ?? new AbortController().signal);
+  }
+
+  parts(limits: Partial<CutoverParts["limits"]> = {}): CutoverParts {
+    const { world } = this;
+    return {
+      group: theGroup,
+      clock: world.clock,
+      holder: `process ${++world.ids}`,
+      fence: fakeFence(this),
+      numbers: { given: () => [], [Symbol.dispose]: () => {} },
+      desk: fakeDesk(this),
+      check: {
+        cost: () => Promise.resolve({ dirtyRows: 0, dirtyChunks: 0, oldestProofMs: 0 }),
+        check: async (_at, signal) => {
+          await this.alive();
+          await this.trouble("checking", signal);
+          return { equal: true, rowsRead: 0, different: 0 };
+        },
+      },
+      hooks: {
+        tell: async () => {
+          await this.alive();
+        },
+      },
+      newMarker: () => markerId(`marker ${++world.ids}`),
+      limits: { ...defaultLimits, ...limits },
+      tell: () => {},
+      at: async (point) => {
+        await this.alive();
+        await this.at(point);
+        await this.alive();
+      },
+    };
+  }
+}
+
+const lost = (what: string): TailraceError => new TailraceError("cutover.fence-lost", { what });
+
+function fakeFence(process: FakeProcess): SourceFence {
+  const { world } = process;
+  const at = position(0, 7);
+  const whole = (marker: MarkerId) => {
+    const { fence } = world;
+    if (fence === null || fence.marker !== marker || world.isSourceWritable()) throw lost("not there");
+    return fence;
+  };
+  const leased = (marker: MarkerId) => ({ kind: "leased", marker, at, untilMs: 0 }) as const;
+  return {
+    fence: async (_group, marker, limits, signal) => {
+      await process.alive();
+      await process.trouble("fencing", signal);
+      if (!world.isSourceWritable() && world.fence?.marker !== marker) throw new TailraceError("cutover.fence-taken", { what: "taken" });
+      world.fence = { marker, kept: false, untilMs: world.clock.wallMs() + limits.leaseMs };
+      return leased(marker);
+    },
+    renew: async (_group, marker, leaseMs) => {
+      await process.alive();
+      whole(marker).untilMs = world.clock.wallMs() + leaseMs;
+      return leased(marker);
+    },
+    keep: async (_group, marker) => {
+      await process.alive();
+      await process.trouble("keeping");
+      whole(marker).kept = true;
+      return { kind: "kept", marker, at };
+    },
+    release: async (_group, marker) => {
+      await process.alive();
+      await process.trouble("undoing");
+      if (world.fence?.marker === marker) world.fence = null;
+      world.changed("release");
+    },
+    state: (): Promise<FenceState> => Promise.resolve({ kind: "open" }),
+    [Symbol.dispose]: () => {},
+  };
+}
+
+function fakeDesk(process: FakeProcess): CutoverDesk {
+  const { world } = process;
+  const up = async (): Promise<void> => {
+    await process.alive();
+    if (world.clock.wallMs() < world.postgresUpAtMs) throw new TailraceError("target.unavailable", { what: "PostgreSQL is away" });
+  };
+  return {
+    last: async () => {
+      await up();
+      return world.record === null ? null : { ...world.record, steps: world.steps };
+    },
+    route: async () => {
+      await up();
+      return world.route;
+    },
+    readyPlan: () => Promise.resolve({ before: [], behind: [], after: [] }),
+    askToAbort: () => Promise.resolve(false),
+    take: async (_group, holder) => {
+      await up();
+      if (world.holder !== null && world.holder !== process && !world.holder.dead && world.holder.stopped === null)
+        throw new TailraceError("cutover.held", { what: "held" });
+      world.holder = process;
+      if (world.record !== null && world.record.finishedAt === null)
+        world.record = { ...world.record, token: world.record.token + 1, holder };
+      return fakeSession(process, up);
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function fakeSession(process: FakeProcess, up: () => Promise<void>): CutoverSession {
+  const { world } = process;
+  let mine = world.record !== null && world.record.finishedAt === null ? { ...world.record } : null;
+  const own = async () => {
+    await up();
+    if (mine === null || world.record?.token !== mine.token || world.record.id !== mine.id)
+      throw new TailraceError("cutover.taken-over", { what: "taken over" });
+    return mine;
+  };
+  const moveRoute = (from: RouteState, side: RouteState["side"]): RouteState => {
+    if (world.route.version !== from.version) throw new TailraceError("cutover.route-moved", { what: "moved" });
+    world.route = { side, version: from.version + 1 };
+    world.changed(`route to ${side}`);
+    return world.route;
+  };
+  const store = (to: CutoverState): void => {
+    if (mine === null || !isLegalMove(mine.state, to, mine.kind)) throw new Error(`illegal: ${mine?.state ?? "none"} to ${to}`);
+    const finishedAt = isFinished(to) ? "now" : null;
+    world.record = { ...mine, state: to, finishedAt };
+    mine = finishedAt === null ? { ...world.record } : null;
+  };
+  return {
+    get record() {
+      return mine;
+    },
+    board: {
+      route: async () => {
+        await own();
+        return world.route;
+      },
+      pause: async (_group, from) => {
+        await own();
+        await process.trouble("pausing");
+        return moveRoute(from, "paused");
+      },
+      reopen: async (_group, from) => {
+        await own();
+        return moveRoute(from, "source");
+      },
+      begin: async (_group, _side, _numbers, signal) => {
+        await own();
+        await process.trouble("readying", signal);
+        return {
+          did: [],
+          commit: async (from) => {
+            const record = await own();
+            const what = world.hit("switching");
+            if (what?.kind === "failure") throw new TailraceError("target.refused", { what: "made to fail at the switch" });
+            if (what?.kind !== "reply lost" || what.made) {
+              moveRoute(from, "target");
+              store("switched");
+            }
+            if (what?.kind === "reply lost") {
+              mine = { ...record, state: "switching" };
+              world.postgresUpAtMs = world.clock.wallMs() + 3_000;
+              throw new TailraceError("target.undecided", { what: "lost" });
+            }
+            return world.route;
+          },
+          [Symbol.asyncDispose]: () => Promise.resolve(),
+        };
+      },
+    },
+    begin: async ({ kind, marker, pauseLimitMs }) => {
+      await up();
+      const common = { holder: "h", heldSince: "", position: null, pauseMs: null, abortAsked: false, error: null, startedAt: "" };
+      mine = { ...common, id: ++world.ids, token: 1, kind, marker, pauseLimitMs, state: "preparing", finishedAt: null };
+      world.record = { ...mine };
+      return mine;
+    },
+    move: async (to) => {
+      const record = await own();
+      store(to);
+      return world.record ?? record;
+    },
+    abortAsked: async () => {
+      await up();
+      return false;
+    },
+    passed: async () => {
+      await up();
+      await process.alive();
+      if (world.trouble?.step === "draining" && world.trouble.what.kind === "hang") return null;
+      await process.trouble("draining");
+      return { position: position(0, 7), marker: null, settled: true };
+    },
+    prepare: async (_numbers, signal) => {
+      await own();
+      await process.trouble("preparing", signal);
+      return [];
+    },
+    unprepare: async () => {
+      await up();
+      return [];
+    },
+    validate: async () => {
+      await up();
+      await process.trouble("switched");
+      return [];
+    },
+    [Symbol.asyncDispose]: async () => {
+      // What a dead process held is free; a live one gives it back.
+      if (world.holder === process && process.stopped === null) world.holder = null;
+    },
+  };
+}
