@@ -1,7 +1,6 @@
 /** Verbs whose names are fixed and whose capability is not built. */
 export const laterVerbs: readonly (readonly [name: string, comes: string])[] = [
-  ["cutover", "the cutover"],
-  ["rollback", "the cutover"],
+  ["rollback", "the way back"],
   ["dlq", "quarantine"],
   ["roles", "least-privilege roles"],
   ["schema", "schema evolution"],

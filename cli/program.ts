@@ -46,7 +46,7 @@ Start here:
   tailrace apply && tailrace run             install the capture, then copy and follow
 
 Exit codes: 0 done, 2 usage or settings refused, 3 doctor found an error, 4 data differ, 5 condition false, 6 stopped and needs a person,
-7 refused and nothing changed, 9 stopped half-way (run it again), 75 a dependency is down.`;
+7 refused and nothing changed, 8 begun and undone, 9 stopped half-way (run it again), 75 a dependency is down.`;
 
 interface Extra {
   /** Positional arguments in commander's notation. */
@@ -135,6 +135,19 @@ function addOperation(add: Add): void {
     words: "[tables...]",
     options: [["--all", "every captured table"]],
   });
+  add(
+    "cutover",
+    "switch the application over to PostgreSQL: preflight, plan, rehearse, run, abort, status",
+    () => import("./verbs/cutover.js"),
+    {
+      words: "<action>",
+      options: [
+        ["--max-pause <duration>", "longer than this writes may not wait, then everything goes back (default 5s)"],
+        ["--max-lag <duration>", "further behind than this it does not begin (default 2s)"],
+        ["--accept <checks>", "pass over these checks of preflight, by name, where that is possible"],
+      ],
+    },
+  );
   add("pause", "let the target rest; changes wait in the log", () => import("./verbs/pause.js"));
   add("resume", "go on after pause", () => import("./verbs/resume.js"));
 }

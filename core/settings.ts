@@ -17,7 +17,10 @@ export interface Settings {
   /** True when `tables` lists what is captured; false when it only adjusts (the block is absent). */
   readonly onlyListedTables: boolean;
   readonly http: { readonly host: string; readonly port: number };
+  readonly routes: { readonly hooks: readonly RouteHook[] };
 }
+/** Told of every change of the route. */
+export type RouteHook = { readonly kind: "command"; readonly command: readonly string[] } | { readonly kind: "http"; readonly url: string };
 export interface SourceSettings {
   readonly kind: "sqlite";
   /** Absolute. */

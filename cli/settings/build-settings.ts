@@ -38,8 +38,12 @@ export function buildSettings(declared: Declared, context: BuildContext): Settin
     tables: tableSettings(declared.tables ?? {}),
     onlyListedTables: declared.tables !== undefined,
     http: splitAddress(declared.http.listen) ?? { host: "127.0.0.1", port: 0 },
+    routes: { hooks: declared.routes.hooks.map(hookSettings) },
   };
 }
+
+const hookSettings = (hook: Declared["routes"]["hooks"][number]): Settings["routes"]["hooks"][number] =>
+  "command" in hook ? { kind: "command", command: hook.command } : { kind: "http", url: hook.url };
 
 function targetSettings(declared: Declared["target"], { report }: BuildContext): Settings["target"] {
   if (declared.url !== undefined && !URL.canParse(declared.url)) {

@@ -244,6 +244,24 @@ export const declaration = z.strictObject({
     })
     .prefault({})
     .meta(say("The services' own HTTP endpoint.")),
+  routes: z
+    .strictObject({
+      hooks: z
+        .array(
+          z.union([
+            z.strictObject({ command: z.array(text()).min(1, "must name a program") }),
+            z.strictObject({ url: text().regex(/^https?:\/\//, "must be an http:// or https:// address") }),
+          ]),
+        )
+        .default([])
+        .meta(
+          say(
+            "What is told when the route changes, in this order: `command: [program, word, ...]` (TAILRACE_ROUTE and TAILRACE_ROUTE_VERSION in its environment) or `url: address` (POST, JSON). For applications that switch by configuration.",
+          ),
+        ),
+    })
+    .prefault({})
+    .meta(say("How applications learn where to write; those that follow tailrace.route need nothing here.")),
 });
 
 export type Declared = z.output<typeof declaration>;

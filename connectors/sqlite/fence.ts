@@ -65,6 +65,11 @@ class SqliteFence implements SourceFence {
     this.#clock = options.clock ?? systemClock;
   }
 
+  async prove(group: GroupId): Promise<void> {
+    this.#schemaProven = null;
+    this.#errors(() => this.#proveCapture(group));
+  }
+
   async fence(
     group: GroupId,
     marker: MarkerId,

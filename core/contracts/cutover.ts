@@ -21,6 +21,8 @@ export type Kept = Extract<FenceState, { readonly kind: "kept" }>;
  * "two writable sides" impossible, so it must come before the switch, and a journal entry before `keep`.
  */
 export interface SourceFence extends Disposable {
+  /** Rejects unless every captured table of the group would be fenced. Changes nothing. */
+  prove(group: GroupId): Promise<void>;
   /**
    * Flag and marker in one source transaction. On return no captured table of the group can be written, and `at` is the last position of the
    * application. Waits at most `waitMs` for a running transaction, then rejects with nothing changed. Idempotent per marker.
@@ -126,12 +128,29 @@ export interface MoveDetails {
   readonly step?: Readonly<Record<string, unknown>>;
 }
 
+/** What of the target decides whether a cutover may begin. */
+export interface CutoverFacts {
+  readonly route: RouteState;
+  readonly passed: Passed | null;
+  /** What could not be built at the snapshot's end. */
+  readonly leftOut: readonly LeftOut[];
+  /** Tables whose indexes and keys are not built yet. */
+  readonly unfinished: readonly string[];
+  /** Tables that our role may not alter. */
+  readonly notOurs: readonly string[];
+  /** Age of the oldest transaction that has touched a target table. */
+  readonly longMs: number;
+  /** Of one small durable write. */
+  readonly commitMs: number;
+}
+
 /** What can be asked by anybody. */
 export interface CutoverDesk extends AsyncDisposable {
   /** The unfinished one, or else the newest; null: there never was one. */
   last(group: GroupId, signal: AbortSignal): Promise<CutoverStory | null>;
   /** As applications see it: does not wait for a move that is on its way. */
   route(group: GroupId, signal: AbortSignal): Promise<RouteState>;
+  facts(group: GroupId, signal: AbortSignal): Promise<CutoverFacts>;
   readyPlan(group: GroupId, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<ReadyPlan>;
   /** Asks whoever holds an unfinished cutover to go back; false: there is none, or it was switched. */
   askToAbort(group: GroupId, signal: AbortSignal): Promise<boolean>;

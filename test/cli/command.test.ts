@@ -135,7 +135,7 @@ describe("the command", () => {
     const { stdout } = await tailrace(["completion", "bash"]);
     expect(stdout).toContain("complete -o default -F _tailrace tailrace");
     expect(stdout).toContain("snapshot)");
-    expect(stdout).not.toContain("cutover");
+    expect(stdout).not.toContain("rollback");
     expect((await tailrace(["completion", "zsh"])).stdout).toContain("#compdef tailrace");
     expect((await tailrace(["completion", "fish"])).stdout).toContain("complete -c tailrace");
   });

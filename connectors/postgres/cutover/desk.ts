@@ -1,6 +1,15 @@
 /** Where cutovers of one pipeline are kept: questions of anybody, and the way to hold one. */
 import { type Clock, systemClock } from "../../../core/clock.js";
-import type { CutoverDesk, CutoverSession, CutoverStory, GivenNumber, ReadyPlan, RouteState } from "../../../core/contracts/cutover.js";
+import type {
+  CutoverDesk,
+  CutoverFacts,
+  CutoverSession,
+  CutoverStory,
+  GivenNumber,
+  ReadyPlan,
+  RouteState,
+} from "../../../core/contracts/cutover.js";
+import type { TablePlan } from "../../../core/contracts/plan.js";
 import { TailraceError } from "../../../core/errors.js";
 import { Secret } from "../../../core/secret.js";
 import type { GroupId, PipelineId } from "../../../core/vocabulary/ids.js";
@@ -10,6 +19,7 @@ import { withTargetErrors } from "../pg-errors.js";
 import { pendingMigrations } from "../state-schema.js";
 import { readStoredPlan } from "../stored-plan.js";
 import { markAbort, readLast } from "./journal.js";
+import { readFacts } from "./facts.js";
 import { readReadyPlan } from "./ready-plan.js";
 import { readRoute } from "./route.js";
 import { PostgresCutover } from "./session.js";
@@ -46,11 +56,12 @@ class PostgresDesk implements CutoverDesk {
   }
 
   readyPlan(group: GroupId, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<ReadyPlan> {
-    return this.#ask(signal, async (connection) => {
-      const plan = await readStoredPlan(connection, this.options.pipeline);
-      const tables = (plan?.tables ?? []).filter((table) => table.group === group);
-      return await readReadyPlan(connection, tables, numbers);
-    });
+    return this.#ask(signal, async (connection) => readReadyPlan(connection, await this.#tables(connection, group), numbers));
+  }
+
+  facts(group: GroupId, signal: AbortSignal): Promise<CutoverFacts> {
+    const place = { pipeline: this.options.pipeline, group };
+    return this.#ask(signal, async (connection) => readFacts(connection, place, await this.#tables(connection, group)));
   }
 
   askToAbort(group: GroupId, signal: AbortSignal): Promise<boolean> {
@@ -71,6 +82,11 @@ class PostgresDesk implements CutoverDesk {
 
   /** Nothing to release: every question has closed its connection, and a session is its taker's. */
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #tables(connection: Connection, group: GroupId): Promise<readonly TablePlan[]> {
+    const plan = await readStoredPlan(connection, this.options.pipeline);
+    return (plan?.tables ?? []).filter((table) => table.group === group);
+  }
 
   async #ask<T>(signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
     signal.throwIfAborted();

@@ -169,6 +169,7 @@ function fakeFence(process: FakeProcess): SourceFence {
   };
   const leased = (marker: MarkerId) => ({ kind: "leased", marker, at, untilMs: 0 }) as const;
   return {
+    prove: () => Promise.resolve(),
     fence: async (_group, marker, limits, signal) => {
       await process.alive();
       await process.trouble("fencing", signal);
@@ -213,6 +214,7 @@ function fakeDesk(process: FakeProcess): CutoverDesk {
       await up();
       return world.route;
     },
+    facts: () => Promise.reject(new Error("nobody asks")),
     readyPlan: () => Promise.resolve({ before: [], behind: [], after: [] }),
     askToAbort: () => Promise.resolve(false),
     take: async (_group, holder) => {

@@ -1,0 +1,59 @@
+/** Everything that preflight judges, looked at now. */
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Known } from "../../core/contracts/source.js";
+import { asTailraceError } from "../../core/errors.js";
+import type { Settings } from "../../core/settings.js";
+import type { CutoverParts } from "../../services/cutover/parts.js";
+import { predictPause } from "../../services/cutover/predict.js";
+import type { PreflightFacts } from "../../services/cutover/preflight.js";
+import type { Invocation } from "../invocation.js";
+import { observe } from "../pipeline/observe.js";
+import type { PipelineView } from "../watch/pipeline-view.js";
+
+const lagMsDefault = 2_000;
+const proofMs = 24 * 3_600_000;
+
+export async function look(invocation: Invocation, settings: Settings, parts: CutoverParts): Promise<PreflightFacts> {
+  const { signal, options } = invocation;
+  const { desk, group } = parts;
+  const view = await observe(settings, signal);
+  const numbers = parts.numbers.given();
+  const facts = await desk.facts(group, signal);
+  const ready = await desk.readyPlan(group, numbers, signal);
+  const last = await desk.last(group, signal);
+  const cost = await parts.check.cost(signal);
+  const lag = lagOf(view);
+  const prediction = predictPause({ facts, lagMs: lag.ms, dirtyRows: cost.dirtyRows, statements: ready.behind.length, last });
+  const { bavail, bsize } = statfsSync(dirname(settings.source.path));
+  return {
+    facts,
+    fence: await fenceOf(parts),
+    services: { source: stateOf(view, "source"), sink: stateOf(view, "sink") },
+    lag,
+    cost,
+    ready,
+    numbers,
+    last,
+    prediction,
+    freeBytes: bavail * bsize,
+    limits: { pauseMs: parts.limits.pauseMs, lagMs: options.durationMs("maxLag") ?? lagMsDefault, proofMs },
+  };
+}
+
+const stateOf = (view: PipelineView, name: string): string => view.services.find(({ service }) => service === name)?.state ?? "unknown";
+
+function lagOf({ behind: { changes, ms, why } }: PipelineView): { readonly changes: Known<number>; readonly ms: Known<number> } {
+  const known = (value: number | null): Known<number> =>
+    value === null ? { kind: "unknown", why: why ?? "nobody answers" } : { kind: "known", value };
+  return { changes: known(changes), ms: known(ms) };
+}
+
+async function fenceOf({ fence, group }: CutoverParts): Promise<PreflightFacts["fence"]> {
+  try {
+    await fence.prove(group);
+    return { state: await fence.state(group), why: null };
+  } catch (thrown) {
+    return { state: null, why: asTailraceError(thrown).message };
+  }
+}

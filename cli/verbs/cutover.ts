@@ -1,0 +1,193 @@
+import { describeError, printable, TailraceError } from "../../core/errors.js";
+import { type CutoverKind, isFinished } from "../../core/cutover/states.js";
+import { unreachable } from "../../core/vocabulary/unreachable.js";
+import { planCutover } from "../../services/cutover/dry-run.js";
+import type { CutoverOutcome } from "../../services/cutover/parts.js";
+import { type PreflightFacts, preflight, refusals } from "../../services/cutover/preflight.js";
+import { runCutover, settleLeft } from "../../services/cutover/run-cutover.js";
+import { look } from "../cutover/look.js";
+import { acceptedChecks, type CutoverWork, withCutover } from "../cutover/open.js";
+import { Stepper } from "../cutover/stepper.js";
+import { checkLines, planLines, storyLines } from "../cutover/text.js";
+import { type ExitCode, exits } from "../exit-codes.js";
+import { type Invocation, usage, type Verb } from "../invocation.js";
+import { formatMs } from "../output/format.js";
+
+export const verb: Verb = (invocation) => {
+  const [action] = invocation.words;
+  switch (action) {
+    case "preflight":
+      return withCutover(
+        invocation,
+        () => {},
+        (open) => judged(invocation, open),
+      );
+    case "plan":
+      return withCutover(
+        invocation,
+        () => {},
+        (open) => planned(invocation, open),
+      );
+    case "rehearse":
+      return run(invocation, "rehearsal");
+    case "run":
+      return run(invocation, "cutover");
+    case "abort":
+      return abort(invocation);
+    case "status":
+      return withCutover(
+        invocation,
+        () => {},
+        (open) => told(invocation, open),
+      );
+    case "finish":
+      throw new TailraceError("not-yet", { what: "`tailrace cutover finish` comes with the way back; nothing was done" });
+    default:
+      throw usage(`cutover knows preflight, plan, rehearse, run, abort and status, not '${action ?? ""}'`);
+  }
+};
+
+async function judged(invocation: Invocation, { settings, parts }: CutoverWork): Promise<ExitCode> {
+  const facts = await look(invocation, settings, parts);
+  const checks = preflight(facts);
+  const refused = refusals(checks, acceptedChecks(invocation));
+  invocation.out.answer({
+    kind: "CutoverPreflight",
+    data: { pipeline: settings.pipeline, ok: refused.length === 0, checks, prediction: facts.prediction },
+    next: refused.length === 0 ? ["tailrace cutover plan", "tailrace cutover rehearse"] : [],
+    text: (paint) => checkLines(checks, paint).join("\n"),
+  });
+  return refused.length === 0 ? exits.done : exits.gateRefused;
+}
+
+async function planned(invocation: Invocation, { settings, plan, parts }: CutoverWork): Promise<ExitCode> {
+  const facts = await look(invocation, settings, parts);
+  const steps = await planCutover(
+    parts,
+    {
+      ready: facts.ready,
+      numbers: facts.numbers,
+      tables: plan.tables.length,
+      dirtyRows: facts.cost.dirtyRows,
+      hooks: settings.routes.hooks.map((hook) => (hook.kind === "command" ? hook.command.join(" ") : hook.url)),
+    },
+    "cutover",
+  );
+  invocation.out.answer({
+    kind: "CutoverPlan",
+    data: { pipeline: settings.pipeline, steps, prediction: facts.prediction },
+    next: ["tailrace cutover rehearse", "tailrace cutover run"],
+    text: (paint) => planLines(steps, facts.prediction, paint).join("\n"),
+  });
+  return exits.done;
+}
+
+async function run(invocation: Invocation, kind: CutoverKind): Promise<ExitCode> {
+  using stepper = new Stepper(invocation.out);
+  return await withCutover(invocation, stepper.tell, async (open) => {
+    const { parts, settings } = open;
+    const outcome = await runCutover(
+      parts,
+      kind,
+      async () => refuse(invocation, await look(invocation, settings, parts)),
+      invocation.signal,
+    );
+    return answer(invocation, open, outcome);
+  });
+}
+
+function refuse(invocation: Invocation, facts: PreflightFacts): void {
+  const [first, ...others] = refusals(preflight(facts), acceptedChecks(invocation));
+  if (first === undefined) return;
+  const more = others.length === 0 ? "" : ` (and ${others.length} more: ${others.map(({ id }) => id).join(", ")})`;
+  throw new TailraceError("cutover.refused", { what: `${first.what}${more}. ${first.fix}`, where: { check: first.id } });
+}
+
+async function abort(invocation: Invocation): Promise<ExitCode> {
+  using stepper = new Stepper(invocation.out);
+  return await withCutover(invocation, stepper.tell, async (open) => {
+    const { parts, settings } = open;
+    const { desk, group } = parts;
+    const asked = await desk.askToAbort(group, invocation.signal);
+    const why = new TailraceError("cutover.aborted", { what: "The cutover was given up by `tailrace cutover abort`" });
+    try {
+      const outcome = await settleLeft(parts, why, invocation.signal);
+      if (outcome !== null)
+        return answer(invocation, open, outcome.kind === "undone" ? { ...outcome, kind: "undone" } : outcome, exits.done);
+    } catch (thrown) {
+      // Its holder lives and will see what was asked.
+      if (!(thrown instanceof TailraceError) || thrown.code !== "cutover.held") throw thrown;
+    }
+    const reopened = asked ? false : await reopenLeft(invocation, open);
+    invocation.out.answer({
+      kind: "CutoverAbort",
+      data: { pipeline: settings.pipeline, asked, reopened },
+      next: ["tailrace cutover status"],
+      text: () =>
+        asked ? "asked its holder to go back" : reopened ? "a fence without a cutover was taken away" : "there is no cutover to give up",
+    });
+    return exits.done;
+  });
+}
+
+/** A fence that no unfinished cutover answers for, while the route says that the source is the one. */
+async function reopenLeft({ signal }: Invocation, { parts }: CutoverWork): Promise<boolean> {
+  const { desk, group, fence } = parts;
+  const state = await fence.state(group);
+  const route = await desk.route(group, signal);
+  if (state.kind === "open" || route.side !== "source") return false;
+  await fence.release(group, state.marker);
+  return true;
+}
+
+async function told(invocation: Invocation, { settings, parts }: CutoverWork): Promise<ExitCode> {
+  const { desk, group } = parts;
+  const now = {
+    route: await desk.route(group, invocation.signal),
+    fence: await parts.fence.state(group),
+    last: await desk.last(group, invocation.signal),
+  };
+  const isOpen = now.last !== null && !isFinished(now.last.state);
+  invocation.out.answer({
+    kind: "CutoverStatus",
+    data: { pipeline: settings.pipeline, ...now },
+    next: isOpen ? ["tailrace cutover run", "tailrace cutover abort"] : [],
+    text: (paint) => storyLines(now, paint).join("\n"),
+  });
+  return exits.done;
+}
+
+function answer({ out }: Invocation, { settings }: CutoverWork, outcome: CutoverOutcome, whenUndone: ExitCode = exits.undone): ExitCode {
+  const { pipeline } = settings;
+  const error = "error" in outcome ? { code: outcome.error.code, message: outcome.error.message, remedy: outcome.error.remedy } : null;
+  const data = {
+    pipeline,
+    outcome: outcome.kind,
+    id: "id" in outcome ? outcome.id : null,
+    pauseMs: "pauseMs" in outcome ? outcome.pauseMs : null,
+    afterwards: "afterwards" in outcome ? outcome.afterwards : [],
+    error,
+  };
+  const notes = data.afterwards.map(({ object, why }) => `  to mend: ${printable(object)}: ${printable(why)}`);
+  const says = (text: string, next: readonly string[]): void => {
+    out.answer({ kind: "Cutover", data, next, text: () => [text, ...notes].join("\n") });
+  };
+  switch (outcome.kind) {
+    case "switched":
+      says(`${pipeline} was switched over: the application writes to PostgreSQL. Writes waited ${formatMs(outcome.pauseMs)}`, [
+        "tailrace cutover status",
+      ]);
+      return exits.done;
+    case "rehearsed":
+      says(`rehearsed: everything but the switch. Writes waited ${formatMs(outcome.pauseMs)}`, ["tailrace cutover run"]);
+      return exits.done;
+    case "undone":
+      says(`undone: the application goes on at the source. ${describeError(outcome.error)}`, ["tailrace cutover status"]);
+      return whenUndone;
+    case "half-way":
+      says(`stopped half-way: ${describeError(outcome.error)}`, ["tailrace cutover run"]);
+      return exits.halfWay;
+    default:
+      return unreachable(outcome);
+  }
+}

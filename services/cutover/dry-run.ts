@@ -1,0 +1,204 @@
+/**
+ * A second implementation of every act, that only says what it would do. The same engine runs over it, so the order of the plan is the order of the
+ * cutover, whatever becomes of the engine. Text and order are stable: two plans can be compared.
+ */
+import type {
+  CutoverDesk,
+  CutoverRecord,
+  CutoverSession,
+  GivenNumber,
+  ReadyPlan,
+  RouteState,
+  SourceFence,
+} from "../../core/contracts/cutover.js";
+import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
+import { TailraceError } from "../../core/errors.js";
+import { markerId } from "../../core/vocabulary/ids.js";
+import { position } from "../../core/vocabulary/position.js";
+import type { CutoverParts } from "./parts.js";
+import { runCutover } from "./run-cutover.js";
+
+export interface PlannedStep {
+  readonly step: CutoverState;
+  readonly does: readonly string[];
+}
+export interface DryFacts {
+  readonly ready: ReadyPlan;
+  readonly numbers: readonly GivenNumber[];
+  readonly tables: number;
+  readonly dirtyRows: number;
+  readonly hooks: readonly string[];
+}
+
+const at = position(0, 0);
+const marker = markerId("dry-run");
+
+export async function planCutover(
+  parts: Pick<CutoverParts, "group" | "clock" | "limits">,
+  facts: DryFacts,
+  kind: CutoverKind,
+): Promise<readonly PlannedStep[]> {
+  const script = new Script(kind);
+  const outcome = await runCutover(
+    {
+      ...parts,
+      holder: "dry-run",
+      fence: dryFence(script, facts, parts.limits.leaseMs),
+      numbers: { given: () => facts.numbers, [Symbol.dispose]: () => {} },
+      desk: dryDesk(script, facts),
+      check: {
+        cost: () => Promise.resolve({ dirtyRows: facts.dirtyRows, dirtyChunks: 0, oldestProofMs: 0 }),
+        check: () => {
+          script.does(`compares ${facts.dirtyRows} rows of both sides; a difference takes everything back`);
+          return Promise.resolve({ equal: true, rowsRead: facts.dirtyRows, different: 0 });
+        },
+      },
+      hooks: {
+        tell: ({ side }) => {
+          for (const hook of facts.hooks) script.does(`tells ${hook} that the route is '${side}'`);
+          return Promise.resolve();
+        },
+      },
+      newMarker: () => marker,
+      tell: (progress) => {
+        if (progress.kind === "begins") script.begins(progress.step);
+      },
+      at: () => Promise.resolve(),
+    },
+    kind,
+    () => Promise.resolve(),
+    new AbortController().signal,
+  );
+  if (outcome.kind === "undone" || outcome.kind === "half-way") {
+    throw new TailraceError("internal", { what: `the plan of a cutover ends as ${outcome.kind}`, cause: outcome.error });
+  }
+  return script.steps;
+}
+
+class Script {
+  readonly steps: { readonly step: CutoverState; readonly does: string[] }[] = [];
+  state: CutoverState = "preparing";
+  route: RouteState = { side: "source", version: 0 };
+
+  constructor(readonly kind: CutoverKind) {}
+
+  begins(step: CutoverState): void {
+    this.steps.push({ step, does: [] });
+  }
+  does(what: string): void {
+    this.steps.at(-1)?.does.push(what);
+  }
+}
+
+function dryFence(script: Script, { tables }: DryFacts, leaseMs: number): SourceFence {
+  const leased = { kind: "leased", marker, at, untilMs: 0 } as const;
+  return {
+    prove: () => Promise.resolve(),
+    fence: () => {
+      script.does(
+        `source: one transaction refuses every write to ${tables} tables and notes the last position; it ends by itself after ${leaseMs} ms unless renewed`,
+      );
+      return Promise.resolve(leased);
+    },
+    renew: () => Promise.resolve(leased),
+    keep: () => {
+      script.does("source: the fence stays until somebody takes it away; from here on only the route says which side is written to");
+      return Promise.resolve({ kind: "kept", marker, at });
+    },
+    release: () => {
+      script.does("source: takes writes again");
+      return Promise.resolve();
+    },
+    state: () => Promise.resolve({ kind: "open" }),
+    [Symbol.dispose]: () => {},
+  };
+}
+
+function dryDesk(script: Script, facts: DryFacts): CutoverDesk {
+  const refuse = (): never => {
+    throw new TailraceError("internal", { what: "a plan asks for what it was told already" });
+  };
+  return {
+    last: () => Promise.resolve(null),
+    route: () => Promise.resolve(script.route),
+    facts: refuse,
+    readyPlan: () => Promise.resolve(facts.ready),
+    askToAbort: refuse,
+    take: () => Promise.resolve(drySession(script, facts)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function drySession(script: Script, { ready }: DryFacts): CutoverSession {
+  let record: CutoverRecord | null = null;
+  const moveRoute = (side: RouteState["side"], says: string): Promise<RouteState> => {
+    script.route = { side, version: script.route.version + 1 };
+    script.does(says);
+    return Promise.resolve(script.route);
+  };
+  const statements = (list: readonly string[], when: string): readonly string[] => {
+    if (list.length === 0) script.does(`target: nothing to be done ${when}`);
+    for (const statement of list) script.does(`target: ${statement}`);
+    return list;
+  };
+  return {
+    get record() {
+      return record;
+    },
+    board: {
+      route: () => Promise.resolve(script.route),
+      pause: () => moveRoute("paused", "target: tailrace.route says 'paused'; applications that follow it hold their writes"),
+      reopen: () => moveRoute("source", "target: tailrace.route says 'source'; applications go on where they were"),
+      begin: () => {
+        script.does("target: opens the transaction of the switch");
+        const did = statements(ready.behind, "in it");
+        return Promise.resolve({
+          did,
+          commit: () => {
+            if (record !== null) record = { ...record, state: "switched" };
+            script.does("target: in the same transaction, no forward sink can commit any more");
+            return moveRoute("target", "target: in the same transaction, tailrace.route says 'target'; COMMIT");
+          },
+          [Symbol.asyncDispose]: () => {
+            if (script.kind === "rehearsal") script.does("target: rolls it back");
+            return Promise.resolve();
+          },
+        });
+      },
+    },
+    begin: ({ kind, pauseLimitMs }) => {
+      const common = {
+        holder: "dry-run",
+        heldSince: "",
+        position: null,
+        pauseMs: null,
+        abortAsked: false,
+        error: null,
+        startedAt: "",
+        finishedAt: null,
+      };
+      record = { ...common, id: 0, kind, marker, pauseLimitMs, state: "preparing" };
+      return Promise.resolve(record);
+    },
+    move: (to) => {
+      if (record === null) throw new TailraceError("internal", { what: "a plan moves before it began" });
+      record = { ...record, state: to };
+      return Promise.resolve(record);
+    },
+    abortAsked: () => Promise.resolve(false),
+    passed: () => {
+      script.does("waits until the target has applied everything up to that position");
+      return Promise.resolve({ position: at, marker, settled: true });
+    },
+    prepare: () => Promise.resolve(statements(ready.before, "before the pause")),
+    unprepare: () => {
+      if (script.kind === "rehearsal" && ready.before.length > 0) script.does("target: drops the indexes that waited for the switch");
+      return Promise.resolve([]);
+    },
+    validate: () => {
+      statements(ready.after, "after it");
+      return Promise.resolve([]);
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}

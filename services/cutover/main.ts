@@ -1,0 +1,71 @@
+/** Wires the cutover: which connector stands behind which contract. */
+import { randomUUID } from "node:crypto";
+import { hostname, userInfo } from "node:os";
+import { dirname } from "node:path";
+import { RowComparer } from "../../connectors/postgres/cutover/compare-rows.js";
+import { openCutoverDesk } from "../../connectors/postgres/cutover/desk.js";
+import { openSqliteFence } from "../../connectors/sqlite/fence.js";
+import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
+import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
+import { systemClock } from "../../core/clock.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { Secret } from "../../core/secret.js";
+import type { Settings } from "../../core/settings.js";
+import { markerId, theGroup } from "../../core/vocabulary/ids.js";
+import { ConfiguredHooks } from "./hooks.js";
+import { type CutoverLimits, type CutoverParts, type CutoverPoint, type CutoverProgress, defaultLimits } from "./parts.js";
+import { WholeCheck } from "./whole-check.js";
+
+export interface OpenCutover {
+  readonly settings: Settings;
+  readonly url: Secret;
+  readonly plan: TargetPlan;
+  readonly limits: Partial<CutoverLimits>;
+  readonly tell: (progress: CutoverProgress) => void;
+}
+
+export async function openCutover({ settings, url, plan, limits, tell }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+  const { pipeline, source, stateDirectory, routes } = settings;
+  const held: (Disposable | AsyncDisposable)[] = [];
+  const hold = <T extends Disposable | AsyncDisposable>(resource: T): T => {
+    held.push(resource);
+    return resource;
+  };
+  const release = async (): Promise<void> => {
+    for (const resource of held.splice(0).reverse()) {
+      if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
+      else resource[Symbol.dispose]();
+    }
+  };
+  try {
+    const comparer = hold(await RowComparer.open(url));
+    const inspector = hold(openSqliteInspector(source.path, { group: theGroup }));
+    const tables = plan.tables.filter(({ group }) => group === theGroup);
+    return {
+      group: theGroup,
+      clock: systemClock,
+      holder: `${userInfo().username}@${hostname()} (process ${process.pid})`,
+      fence: hold(openSqliteFence({ path: source.path, pipeline })),
+      numbers: hold(openSqliteNumbers(source.path)),
+      desk: hold(openCutoverDesk({ url, pipeline })),
+      check: new WholeCheck({ inspector, target: comparer, tables }),
+      hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
+      newMarker: () => markerId(`cutover-${randomUUID()}`),
+      limits: { ...defaultLimits, ...limits },
+      tell,
+      at: dieAt(process.env["TAILRACE_CUTOVER_CRASH_AT"]),
+      [Symbol.asyncDispose]: release,
+    };
+  } catch (thrown) {
+    await release();
+    throw thrown;
+  }
+}
+
+/** For tests: the process kills itself where a random kill hardly ever strikes. */
+function dieAt(wanted: string | undefined): (point: CutoverPoint) => Promise<void> {
+  return (point) => {
+    if (point === wanted) process.kill(process.pid, "SIGKILL");
+    return Promise.resolve();
+  };
+}

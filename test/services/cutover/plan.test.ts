@@ -1,0 +1,154 @@
+import { expect, it } from "vitest";
+import { systemClock } from "../../../core/clock.js";
+import type { CutoverFacts } from "../../../core/contracts/cutover.js";
+import { tableId, theGroup } from "../../../core/vocabulary/ids.js";
+import { position } from "../../../core/vocabulary/position.js";
+import { planCutover } from "../../../services/cutover/dry-run.js";
+import { defaultLimits } from "../../../services/cutover/parts.js";
+import { predictPause } from "../../../services/cutover/predict.js";
+import { type PreflightFacts, preflight, refusals } from "../../../services/cutover/preflight.js";
+import { planLines } from "../../../cli/cutover/text.js";
+import type { Paint } from "../../../cli/output/output.js";
+
+const plain = (text: string): string => text;
+const paint: Paint = { bold: plain, dim: plain, red: plain, green: plain, yellow: plain, cyan: plain };
+const ready = {
+  before: ['CREATE UNIQUE INDEX CONCURRENTLY "tailrace_waits_1" ON "public"."t" ("email")'],
+  behind: ['ALTER TABLE "public"."t" DROP CONSTRAINT "t_email_key"', "SELECT setval('t_id_seq', 70, true)"],
+  after: ['ALTER TABLE "public"."t" VALIDATE CONSTRAINT "t_p_fkey"'],
+};
+const facts: CutoverFacts = {
+  route: { side: "source", version: 4 },
+  passed: { position: position(1, 9), marker: null, settled: true },
+  leftOut: [],
+  unfinished: [],
+  notOurs: [],
+  longMs: 0,
+  commitMs: 2,
+};
+const lagMs = { kind: "known", value: 12 } as const;
+const prediction = predictPause({ facts, lagMs, dirtyRows: 2_000, statements: 2, last: null });
+
+it("prints what happens, in order, and how long writes wait", async () => {
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"] };
+  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "cutover");
+  expect(planLines(steps, prediction, paint).join("\n")).toMatchInlineSnapshot(`
+    " 1. preparing
+          target: CREATE UNIQUE INDEX CONCURRENTLY "tailrace_waits_1" ON "public"."t" ("email")
+     2. pausing
+          target: tailrace.route says 'paused'; applications that follow it hold their writes
+          tells ./switch.sh that the route is 'paused'
+     3. fencing
+          source: one transaction refuses every write to 3 tables and notes the last position; it ends by itself after 2000 ms unless renewed
+     4. draining
+          waits until the target has applied everything up to that position
+     5. checking
+          compares 2000 rows of both sides; a difference takes everything back
+     6. readying
+          target: opens the transaction of the switch
+          target: ALTER TABLE "public"."t" DROP CONSTRAINT "t_email_key"
+          target: SELECT setval('t_id_seq', 70, true)
+     7. keeping
+          source: the fence stays until somebody takes it away; from here on only the route says which side is written to
+     8. switching
+          target: in the same transaction, no forward sink can commit any more
+          target: in the same transaction, tailrace.route says 'target'; COMMIT
+     9. switched
+          tells ./switch.sh that the route is 'target'
+          target: ALTER TABLE "public"."t" VALIDATE CONSTRAINT "t_p_fkey"
+
+    writes will wait about 124 ms (from 'pausing' to 'switching'):
+         18 ms  journal and route        9 durable writes of 2.0 ms, measured now
+         20 ms  fence                    assumed; a running transaction of the application is waited for
+         30 ms  drain                    lag now 12 ms, at least 30 ms assumed
+         50 ms  final check              2000 rows at 40,000 rows/s, assumed
+          6 ms  constraints and numbers  2 statements of 3 ms, assumed"
+  `);
+});
+
+it("rehearses everything but the switch", async () => {
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [] };
+  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rehearsal");
+  expect(steps.map(({ step }) => step)).toEqual(["preparing", "pausing", "fencing", "draining", "checking", "readying", "undoing"]);
+  expect(steps.at(-1)?.does).toEqual([
+    "target: tailrace.route says 'source'; applications go on where they were",
+    "source: takes writes again",
+    "target: drops the indexes that waited for the switch",
+  ]);
+});
+
+const good: PreflightFacts = {
+  facts,
+  fence: { state: { kind: "open" }, why: null },
+  services: { source: "running", sink: "running" },
+  lag: { changes: { kind: "known", value: 3 }, ms: lagMs },
+  cost: { dirtyRows: 2_000, dirtyChunks: 4, oldestProofMs: 60_000 },
+  ready,
+  numbers: [{ table: tableId("t"), column: "id", highest: 69n }],
+  last: null,
+  prediction,
+  freeBytes: 1e9,
+  limits: { pauseMs: 5_000, lagMs: 2_000, proofMs: 3_600_000 },
+};
+const unknown = { kind: "unknown", why: "nobody answers" } as const;
+
+it.each<[string, Partial<PreflightFacts>]>([
+  ["route", { facts: { ...facts, route: { side: "target", version: 5 } } }],
+  ["route", { facts: { ...facts, route: { side: "paused", version: 5 } } }],
+  ["services.running", { services: { source: "running", sink: "paused" } }],
+  ["snapshot.complete", { facts: { ...facts, passed: null } }],
+  ["snapshot.complete", { facts: { ...facts, passed: { position: position(1, 9), marker: null, settled: false } } }],
+  ["lag", { lag: { changes: { kind: "known", value: 3 }, ms: { kind: "known", value: 2_500 } } }],
+  ["lag", { lag: { changes: unknown, ms: unknown } }],
+  ["source.fence", { fence: { state: null, why: "Table 't' was rebuilt" } }],
+  ["source.disk", { freeBytes: 1_000_000 }],
+  ["verification", { cost: { dirtyRows: 0, dirtyChunks: 0, oldestProofMs: null } }],
+  ["verification", { cost: { dirtyRows: 0, dirtyChunks: 0, oldestProofMs: 7_200_000 } }],
+  ["target.constraints", { facts: { ...facts, leftOut: [{ object: "fk on t", why: "orphans" }] } }],
+  ["target.ready", { facts: { ...facts, unfinished: ["t"] } }],
+  ["target.privileges", { facts: { ...facts, notOurs: ["public.t"] } }],
+  ["pause", { prediction: { ms: 9_000, figures: [] } }],
+])("the gate '%s' refuses what it is for, with a remedy", (id, bad) => {
+  expect(refusals(preflight(good), [])).toEqual([]);
+  const refused = refusals(preflight({ ...good, ...bad }), []);
+  expect(refused.map((check) => check.id)).toEqual([id]);
+  expect(refused[0]?.fix).not.toBe("");
+});
+
+it("passes over what an operator accepts by name, and over nothing else", () => {
+  const bad = {
+    ...good,
+    facts: { ...facts, leftOut: [{ object: "fk", why: "orphans" }] },
+    services: { source: "stopped", sink: "running" },
+  };
+  expect(refusals(preflight(bad), ["target.constraints", "services.running"]).map(({ id }) => id)).toEqual(["services.running"]);
+});
+
+it("predicts from the last rehearsal what it has measured, and says so", () => {
+  const step = (name: "fencing" | "draining" | "checking" | "readying" | "undoing", ms: number, details = {}) => ({
+    step: name,
+    beganAt: "",
+    ms,
+    details,
+  });
+  const last = {
+    id: 7,
+    kind: "rehearsal" as const,
+    state: "undone" as const,
+    holder: "",
+    heldSince: "",
+    marker: "m" as never,
+    position: null,
+    pauseLimitMs: 5_000,
+    pauseMs: 100,
+    abortAsked: false,
+    error: null,
+    startedAt: "",
+    finishedAt: "",
+    steps: [step("fencing", 4), step("draining", 15), step("checking", 40, { rowsRead: 4_000 }), step("readying", 11), step("undoing", 9)],
+  };
+  const { figures, ms } = predictPause({ facts, lagMs, dirtyRows: 2_000, statements: 2, last });
+  expect(figures.map((figure) => Math.round(figure.ms))).toEqual([18, 4, 15, 20, 11]);
+  expect(ms).toBe(68);
+  expect(figures[3]?.from).toBe("2000 rows at 100000 rows/s, measured by rehearsal 7");
+});
