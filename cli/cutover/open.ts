@@ -29,7 +29,7 @@ export async function withCutover<T>(
         what: "The target holds no plan of this pipeline",
         where: { pipeline: settings.pipeline },
       });
-    await using parts = await openCutover({ settings, url, plan, limits, tell });
+    await using parts = await openCutover({ settings, url, plan, limits, tell, check: null });
     return await work({ settings, plan, parts });
   });
 }

@@ -10,6 +10,7 @@ import type {
   ReadyPlan,
   RouteState,
   SourceFence,
+  SwitchBoard,
 } from "../../core/contracts/cutover.js";
 import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
 import { TailraceError } from "../../core/errors.js";
@@ -85,6 +86,11 @@ class Script {
   begins(step: CutoverState): void {
     this.steps.push({ step, does: [] });
   }
+  statements(list: readonly string[], when: string): readonly string[] {
+    if (list.length === 0) this.does(`target: nothing to be done ${when}`);
+    for (const statement of list) this.does(`target: ${statement}`);
+    return list;
+  }
   does(what: string): void {
     this.steps.at(-1)?.does.push(what);
   }
@@ -131,41 +137,14 @@ function dryDesk(script: Script, facts: DryFacts): CutoverDesk {
 
 function drySession(script: Script, { ready }: DryFacts): CutoverSession {
   let record: CutoverRecord | null = null;
-  const moveRoute = (side: RouteState["side"], says: string): Promise<RouteState> => {
-    script.route = { side, version: script.route.version + 1 };
-    script.does(says);
-    return Promise.resolve(script.route);
-  };
-  const statements = (list: readonly string[], when: string): readonly string[] => {
-    if (list.length === 0) script.does(`target: nothing to be done ${when}`);
-    for (const statement of list) script.does(`target: ${statement}`);
-    return list;
+  const onSwitched = (): void => {
+    if (record !== null) record = { ...record, state: "switched" };
   };
   return {
     get record() {
       return record;
     },
-    board: {
-      route: () => Promise.resolve(script.route),
-      pause: () => moveRoute("paused", "target: tailrace.route says 'paused'; applications that follow it hold their writes"),
-      reopen: () => moveRoute("source", "target: tailrace.route says 'source'; applications go on where they were"),
-      begin: () => {
-        script.does("target: opens the transaction of the switch");
-        const did = statements(ready.behind, "in it");
-        return Promise.resolve({
-          did,
-          commit: () => {
-            if (record !== null) record = { ...record, state: "switched" };
-            script.does("target: in the same transaction, no forward sink can commit any more");
-            return moveRoute("target", "target: in the same transaction, tailrace.route says 'target'; COMMIT");
-          },
-          [Symbol.asyncDispose]: () => {
-            if (script.kind === "rehearsal") script.does("target: rolls it back");
-            return Promise.resolve();
-          },
-        });
-      },
-    },
+    board: dryBoard(script, ready, onSwitched),
     begin: ({ kind, pauseLimitMs }) => {
       const common = {
         holder: "dry-run",
@@ -190,15 +169,44 @@ function drySession(script: Script, { ready }: DryFacts): CutoverSession {
       script.does("waits until the target has applied everything up to that position");
       return Promise.resolve({ position: at, marker, settled: true });
     },
-    prepare: () => Promise.resolve(statements(ready.before, "before the pause")),
+    prepare: () => Promise.resolve(script.statements(ready.before, "before the pause")),
     unprepare: () => {
       if (script.kind === "rehearsal" && ready.before.length > 0) script.does("target: drops the indexes that waited for the switch");
       return Promise.resolve([]);
     },
     validate: () => {
-      statements(ready.after, "after it");
+      script.statements(ready.after, "after it");
       return Promise.resolve([]);
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function dryBoard(script: Script, ready: ReadyPlan, onSwitched: () => void): SwitchBoard {
+  const moveRoute = (side: RouteState["side"], says: string): Promise<RouteState> => {
+    script.route = { side, version: script.route.version + 1 };
+    script.does(says);
+    return Promise.resolve(script.route);
+  };
+  return {
+    route: () => Promise.resolve(script.route),
+    pause: () => moveRoute("paused", "target: tailrace.route says 'paused'; applications that follow it hold their writes"),
+    reopen: () => moveRoute("source", "target: tailrace.route says 'source'; applications go on where they were"),
+    begin: () => {
+      script.does("target: opens the transaction of the switch");
+      const did = script.statements(ready.behind, "in it");
+      return Promise.resolve({
+        did,
+        commit: () => {
+          onSwitched();
+          script.does("target: in the same transaction, no forward sink can commit any more");
+          return moveRoute("target", "target: in the same transaction, tailrace.route says 'target'; COMMIT");
+        },
+        [Symbol.asyncDispose]: () => {
+          if (script.kind === "rehearsal") script.does("target: rolls it back");
+          return Promise.resolve();
+        },
+      });
+    },
   };
 }

@@ -8,10 +8,12 @@ import { openSqliteFence } from "../../connectors/sqlite/fence.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
 import { systemClock } from "../../core/clock.js";
+import type { FinalCheck } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
+import { CheapestCheck } from "./cheapest-check.js";
 import { ConfiguredHooks } from "./hooks.js";
 import { type CutoverLimits, type CutoverParts, type CutoverPoint, type CutoverProgress, defaultLimits } from "./parts.js";
 import { WholeCheck } from "./whole-check.js";
@@ -22,9 +24,11 @@ export interface OpenCutover {
   readonly plan: TargetPlan;
   readonly limits: Partial<CutoverLimits>;
   readonly tell: (progress: CutoverProgress) => void;
+  /** A check that knows what was proven before; null: every row is read. */
+  readonly check: FinalCheck | null;
 }
 
-export async function openCutover({ settings, url, plan, limits, tell }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+export async function openCutover({ settings, url, plan, limits, tell, check }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
   const { pipeline, source, stateDirectory, routes } = settings;
   const held: (Disposable | AsyncDisposable)[] = [];
   const hold = <T extends Disposable | AsyncDisposable>(resource: T): T => {
@@ -48,7 +52,7 @@ export async function openCutover({ settings, url, plan, limits, tell }: OpenCut
       fence: hold(openSqliteFence({ path: source.path, pipeline })),
       numbers: hold(openSqliteNumbers(source.path)),
       desk: hold(openCutoverDesk({ url, pipeline })),
-      check: new WholeCheck({ inspector, target: comparer, tables }),
+      check: new CheapestCheck(check, new WholeCheck({ inspector, target: comparer, tables })),
       hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
       newMarker: () => markerId(`cutover-${randomUUID()}`),
       limits: { ...defaultLimits, ...limits },
