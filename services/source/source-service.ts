@@ -180,7 +180,8 @@ export class SourceService implements Service, AsyncDisposable {
         pruned = below;
         await source.prune(below);
       }
-      if (ours === null || ours.position === trimmed) continue;
+      // Offsets of an older session may be of records that the log has lost since, and given out again.
+      if (ours === null || ours.epoch !== session.epoch || ours.position === trimmed) continue;
       trimmed = ours.position;
       const cuts = cutsTopic(prefix);
       await store.trim(new Map([...ours.ends, [cuts, [ours.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));

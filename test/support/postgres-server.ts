@@ -37,7 +37,10 @@ export class PostgresServer implements AsyncDisposable {
   /** Returns when it takes connections: it has recovered. */
   async restart(): Promise<void> {
     while (isThere(this.#running.pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+    const ended = this.#running;
     this.#running = await launch(this.#directory, this.#port);
+    // Its entry among the server's users goes; the new one keeps the server running.
+    await ended.stop();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

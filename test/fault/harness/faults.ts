@@ -148,10 +148,10 @@ async function double({ role, forMs, survivor }: Extract<Fault, { kind: "double"
 }
 
 /** Time passes; whatever ends meanwhile is started again. */
-export async function alive(pipeline: TestPipeline, ms: number): Promise<void> {
+export async function alive(pipeline: TestPipeline, ms: number, roles?: readonly Role[]): Promise<void> {
   const until = performance.now() + ms;
   while (performance.now() < until) {
     await pause(Math.min(100, Math.max(1, until - performance.now())));
-    pipeline.revive();
+    pipeline.revive(roles);
   }
 }

@@ -5,11 +5,12 @@ import { applicationFaults, ledgerFaults } from "../../support/oracles/ledger.js
 import { differences } from "../../support/oracles/tables-equal.js";
 import { until } from "../../support/oracles/until.js";
 import { Watcher } from "../../support/oracles/watcher.js";
+import { stretched } from "./pace.js";
 import { names, type TestPipeline } from "./pipeline.js";
 
 /** Without any progress for so long, it hangs. With progress a slow machine may take longer. */
 export const livenessMs = 30_000;
-const longestMs = 240_000;
+const longestMs = 600_000;
 /** One sink holds a lock, two connections for windows, and now and then one to look. */
 const backendsMax = 6;
 
@@ -28,7 +29,8 @@ export async function caughtUp(pipeline: TestPipeline, { withinMs = livenessMs, 
     const now = `${JSON.stringify(place)}, the capture log ends at ${newest}`;
     if (now !== seen.place) seen.since = performance.now();
     seen.place = now;
-    if (performance.now() - seen.since > withinMs) throw new Error(`nothing has moved for ${withinMs} ms: ${now}\n${pipeline.describe()}`);
+    if (performance.now() - seen.since > stretched(withinMs))
+      throw new Error(`nothing has moved for ${withinMs} ms: ${now}\n${pipeline.describe()}`);
     return place !== null && place.phase === "streaming" && place.repairs === 0 && place.history >= history && place.order >= newest;
   };
   await until(done, longestMs, () => `the target did not catch up: it is at ${seen.place}\n${pipeline.describe()}`);

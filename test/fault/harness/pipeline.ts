@@ -143,8 +143,8 @@ export class TestPipeline implements AsyncDisposable {
   }
 
   /** Starts what is down; throws for an end that a person would be asked about. */
-  revive(): void {
-    for (const role of ["source", "sink"] as const) {
+  revive(roles: readonly Role[] = ["source", "sink"]): void {
+    for (const role of roles) {
       const process = this.#running.get(role);
       if (process === undefined) continue;
       this.bounds.sample(role, process.pid);
@@ -178,6 +178,10 @@ export class TestPipeline implements AsyncDisposable {
     this.#running.set(zombie.role, zombie);
   }
 
+  continueZombies(): void {
+    for (const zombie of this.#zombies) zombie.continue();
+  }
+
   /** Ends processes that have a successor. */
   async bury(): Promise<void> {
     await Promise.all(this.#zombies.splice(0).map((zombie) => zombie.kill()));
@@ -208,6 +212,16 @@ export class TestPipeline implements AsyncDisposable {
       return null;
     } finally {
       await client.end().catch(() => {});
+    }
+  }
+
+  /** Oldest row of the capture log. */
+  oldestCaptured(): number {
+    const db = new Database(this.file, { readonly: true });
+    try {
+      return Number(db.prepare("SELECT coalesce(min(seq), 0) FROM _cdc_log").pluck().get());
+    } finally {
+      db.close();
     }
   }
 

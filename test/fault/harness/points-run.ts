@@ -8,7 +8,7 @@ import type { KafkaBroker } from "../../support/kafka.js";
 import { until } from "../../support/oracles/until.js";
 import { caughtUp, judge, streaming, watch } from "./judge.js";
 import { TestPipeline } from "./pipeline.js";
-import { bigRows, fullSpeed } from "./pace.js";
+import { fullSpeed, stretched } from "./pace.js";
 import type { Role } from "./role-process.js";
 import { type RunRecord, Tally } from "./tally.js";
 import { whatWentWrong } from "./what-went-wrong.js";
@@ -67,7 +67,9 @@ const oftenPassed: ReadonlySet<CrashPoint> = new Set([
 export const pointsDriven: readonly CrashPoint[] = stages.flatMap(({ points }) => points);
 export const pointsKnown = Object.keys(crashPoints);
 
-const reachedWithinMs = 90_000;
+/** One request holds 800 kB of a topic. */
+const bigForSeveralRequests = 5_000;
+const reachedWithinMs = 60_000;
 
 export interface PointsRun {
   readonly seed: number;
@@ -93,14 +95,15 @@ export async function pointsRun({ seed, broker, only = new Set(pointsDriven), ro
     for (const { points, beside, application } of stages) {
       const writesOn = application === "writes";
       if (!writesOn) await pipeline.application.stop();
-      else if (!pipeline.application.isRunning) await pipeline.application.start({ seed: seed + ++life, rate: fullSpeed, big: bigRows });
+      else if (!pipeline.application.isRunning)
+        await pipeline.application.start({ seed: seed + ++life, rate: fullSpeed, big: bigForSeveralRequests });
       if (beside !== null && !pipeline.isUp(beside)) pipeline.start(beside);
       for (const point of points.filter((each) => only.has(each))) {
         const pass = oftenPassed.has(point) ? random.between(1, 3) : 1;
         at = `${point}:${pass}`;
         const meanwhile = async (): Promise<void> => {
           if (writesOn) return;
-          await pipeline.application.start({ seed: seed + ++life, transactions: 40, big: bigRows });
+          await pipeline.application.start({ seed: seed + ++life, transactions: 40, big: bigForSeveralRequests });
           await pipeline.application.finished();
         };
         await dieAt(pipeline, { point, pass }, meanwhile);
@@ -140,6 +143,6 @@ async function dieAt(pipeline: TestPipeline, { point, pass }: Death, meanwhile: 
     if (armed.end === null) pipeline.revive();
     return armed.end !== null;
   };
-  await until(dead, reachedWithinMs, () => `${point} was not passed ${pass} times\n${pipeline.describe()}`);
+  await until(dead, stretched(reachedWithinMs), () => `${point} was not passed ${pass} times\n${pipeline.describe()}`);
   if (armed.end?.signal !== "SIGKILL") throw new Error(`the ${role} ended by itself before ${point}\n${pipeline.describe()}`);
 }

@@ -6,6 +6,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 export type Role = "source" | "sink";
+interface Status {
+  readonly state: string;
+  readonly code: string | null;
+  readonly position: string | null;
+}
 export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -64,10 +69,10 @@ export class RoleProcess {
     return this.#port;
   }
 
-  async status(): Promise<{ readonly state: string; readonly code: string | null } | null> {
+  async status(): Promise<Status | null> {
     if (this.#port === null) return null;
     const answer = await fetch(`http://127.0.0.1:${this.#port}/status`).catch(() => null);
-    return answer === null ? null : ((await answer.json()) as { state: string; code: string | null });
+    return answer === null ? null : ((await answer.json()) as Status);
   }
 
   async kill(): Promise<void> {

@@ -1,0 +1,42 @@
+/**
+ * The suite's own test: planted bugs, each in a build of its own, that the fault suite must find; and the same stories without a bug, in which it
+ * must find nothing. `npx vitest run test/fault/canaries.test.ts -t "skip the fence"` tries one.
+ */
+import { describe, expect, it } from "vitest";
+import { TestPipeline } from "./harness/pipeline.js";
+import { plant } from "./harness/plant.js";
+import { plantedBugs } from "./harness/planted-bugs.js";
+import { type ScenarioName, scenarios } from "./harness/scenarios.js";
+import { whatWentWrong } from "./harness/what-went-wrong.js";
+
+const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? 7);
+const names = Object.keys(scenarios) as ScenarioName[];
+
+async function told(name: ScenarioName, command?: string): Promise<string> {
+  try {
+    await using pipeline = await TestPipeline.make({
+      seed,
+      log: { kind: "embedded" },
+      rows: 400,
+      ...(command === undefined ? {} : { command }),
+    });
+    return (await scenarios[name](pipeline, seed)).join("\n");
+  } catch (error) {
+    return whatWentWrong(error);
+  }
+}
+
+describe.concurrent("the fault suite finds", () => {
+  it.each(plantedBugs)("$name", { timeout: 180_000 }, async ({ name, scenario, patches, finds }) => {
+    using build = plant(name, patches);
+    const found = await told(scenario, build.command);
+    expect(found, "nothing was found").not.toBe("");
+    expect(found).toMatch(finds);
+  });
+});
+
+describe.concurrent("without a bug it finds nothing", () => {
+  it.each(names)("in %s", { timeout: 180_000 }, async (name) => {
+    expect(await told(name)).toBe("");
+  });
+});

@@ -1,0 +1,169 @@
+/**
+ * The bugs that the fault suite must find: each is what somebody might write, or forget, in good faith. `finds` is what the suite is expected to
+ * say. Where several parts of the design hold the same promise, the bug takes them all away, and says so: the fault suite looks at promises, not
+ * at parts. Rules of the log protocol are planted one by one in test/property/protocol-rules.test.ts.
+ */
+import type { Patch } from "./plant.js";
+import type { ScenarioName } from "./scenarios.js";
+
+export interface PlantedBug {
+  readonly name: string;
+  readonly scenario: ScenarioName;
+  readonly patches: readonly Patch[];
+  readonly finds: RegExp;
+}
+
+const sourceHasNoLock: Patch = { file: "connectors/sqlite/source-lock", find: 'exec("BEGIN EXCLUSIVE")', put: 'exec("SELECT 1")' };
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    // With it goes what makes its work rare: the last owner's sessions are not ended, and an owner does not notice that the lock is lost.
+    name: "skip the fence",
+    scenario: "a sink that is stopped for long",
+    patches: [
+      { file: "connectors/postgres/state", find: "SELECT 1 / count(*) AS owned, set_config", put: "SELECT 1 AS owned, set_config" },
+      { file: "connectors/postgres/ownership", find: "await endSessions(this.connection, pids, applicationName);", put: "" },
+      {
+        file: "connectors/postgres/ownership",
+        find: "if (lost === null)\n            return;\n        throw",
+        put: "return;\n        throw",
+      },
+      { file: "connectors/postgres/ownership", find: 'silenceMax = "5s"', put: 'silenceMax = "1s"' },
+      { file: "services/sink/sink-service", find: "if (owner !== epoch)", put: "if (false)" },
+    ],
+    finds: /went back|twice|differ|row/,
+  },
+  {
+    name: "acknowledge before commit",
+    scenario: "a window that waits, then a kill",
+    patches: [
+      {
+        file: "services/sink/applier",
+        find: "const { whole, counts } = await applyOrWiden",
+        put: "publisher.publish(group, window.after());\n            const { whole, counts } = await applyOrWiden",
+      },
+    ],
+    finds: /log\.gap/,
+  },
+  {
+    name: "prune what the log has and the target has not",
+    scenario: "a log that loses its tail",
+    patches: [
+      {
+        file: "services/source/source-service",
+        find: "source.prune(applied.position)",
+        put: "source.prune(this.#position ?? applied.position)",
+      },
+      { file: "services/source/source-service", find: "|| applied.position === trimmed", put: "" },
+    ],
+    finds: /past for another one/,
+  },
+  {
+    name: "trust a cut by offset",
+    scenario: "a log that loses the tail of one topic",
+    patches: [{ file: "core/log/rules", find: "countCheck: true", put: "countCheck: false" }],
+    finds: /account|tx_ledger/,
+  },
+  {
+    name: "go on at the newest cut, whole or not",
+    scenario: "a log that loses the tail of one topic",
+    patches: [{ file: "core/log/rules", find: "pickWhole: true", put: "pickWhole: false" }],
+    finds: /nothing has moved|log\.undecided|account|tx_ledger/,
+  },
+  {
+    name: "drop an empty transaction",
+    scenario: "a transaction that changes nothing",
+    patches: [
+      {
+        file: "core/log/cut-queue",
+        find: "let cut = this.#pending(offset, first, obeyed);",
+        put: "let cut = this.#pending(offset, first, obeyed);\n        if (cut.delta.size === 0) return null;",
+      },
+    ],
+    finds: /nothing has moved/,
+  },
+  {
+    name: "call a pushed-out row gone only if nobody speaks of it again",
+    scenario: "a hostile application",
+    patches: [{ file: "core/capture/hints", find: 'if (hint.op === "R" && row === null)', put: 'if (hint.op === "R" && false)' }],
+    finds: /person|differ/,
+  },
+  {
+    name: "commit the cut first and the rows in a second transaction",
+    scenario: "a sink that dies at COMMIT",
+    patches: [
+      {
+        file: "connectors/postgres/apply-window",
+        find: 'passing("sink.commit-before");\n    const sent = pipelined.pipeline(queries);',
+        put: 'await pipelined.pipeline([...queries.slice(0, 2), { text: "COMMIT" }]);\n    passing("sink.commit-before");\n    const sent = pipelined.pipeline([{ text: "BEGIN" }, { text: "SELECT 1" }, ...queries.slice(2)]);',
+      },
+    ],
+    finds: /acknowledged to the application and not at the target/,
+  },
+  {
+    // Two of them on two machines, where no file lock divides them.
+    name: "ignore claims",
+    scenario: "two sources without a lock",
+    patches: [
+      sourceHasNoLock,
+      { file: "core/log/writer", find: "writerEpoch(highest + 1)", put: "writerEpoch(Math.max(1, highest))" },
+      { file: "core/log/writer", find: "if (!firstClaim && foreign)", put: "if (false)" },
+      { file: "core/log/claims", find: "this.rules.claimsRise ? record.epoch > this.#top", put: "false ? record.epoch > this.#top" },
+      { file: "core/log/rules", find: "baseOffsets: true", put: "baseOffsets: false" },
+    ],
+    finds: /nothing has moved|log\.|ended with|differ|row/,
+  },
+  {
+    name: "skip the half of a key change that is a delete",
+    scenario: "a hostile application",
+    patches: [
+      {
+        file: "connectors/postgres/fold",
+        find: "this.#put({ key: change.from, after: null, born: false, at, table });",
+        put: "this.#taken += 1;",
+      },
+      {
+        file: "connectors/postgres/fold",
+        find: "return this.#taken - this.#entries.size;",
+        put: "return this.#taken - this.#entries.size;",
+      },
+    ],
+    finds: /account|person|vault|the watcher/,
+  },
+  {
+    name: "merge a chunk and delete nothing",
+    scenario: "a row too many, then a re-read",
+    patches: [
+      {
+        file: "connectors/postgres/write-segments",
+        find: "statements.deleteRange(range, rows.map((row) => statements.keyOf(row))),",
+        put: "",
+      },
+    ],
+    finds: /bulk/,
+  },
+  {
+    name: "forget the anchors after a restore",
+    scenario: "a restored source",
+    patches: [
+      {
+        file: "core/capture/anchor",
+        find: "const seq = past.at.order;\n    if (newest < seq)",
+        put: "const seq = past.at.order;\n    return newest >= seq;\n    if (newest < seq)",
+      },
+    ],
+    finds: /differ|row|nothing has moved|source ended/,
+  },
+  {
+    name: "end a batch in the middle of a transaction",
+    scenario: "a hostile application",
+    patches: [
+      {
+        file: "core/capture/capture-reader",
+        find: "const until = view.newest();\n        const rows",
+        put: "const until = Math.min(view.newest(), start.last + 40);\n        const rows",
+      },
+    ],
+    finds: /the bank holds/,
+  },
+];

@@ -1,0 +1,80 @@
+/** What the source lets the log forget. */
+import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../core/clock.js";
+import type { AppliedCut, ChangeEncoder, LogSession } from "../../../core/contracts/log.js";
+import type { Source } from "../../../core/contracts/source.js";
+import { createLogger } from "../../../core/logger.js";
+import { noMetrics } from "../../../core/metrics.js";
+import { anchor, logId, offset, topic, writerEpoch } from "../../../core/vocabulary/ids.js";
+import { position } from "../../../core/vocabulary/position.js";
+import { SourceService } from "../../../services/source/source-service.js";
+import { MemoryLog } from "../../support/memory-log-store.js";
+
+const table = topic("shop.orders");
+const waits = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+
+/** Offsets below which the log was told to forget, of a source whose session is of epoch 5. */
+async function forgotten(appliedEpoch: number): Promise<readonly number[]> {
+  const below: number[] = [];
+  const store = new MemoryLog().store();
+  const applied: AppliedCut = {
+    logId: logId("log-1"),
+    position: position(1, 40, 0),
+    epoch: writerEpoch(appliedEpoch),
+    counts: new Map(),
+    offset: offset(7),
+    ends: new Map([[table, [offset(45)]]]),
+    anchor: anchor(new Uint8Array()),
+    phase: "streaming",
+  };
+  const session: Partial<LogSession> = {
+    logId: applied.logId,
+    epoch: writerEpoch(5),
+    startOffset: offset(3),
+    beginning: { resume: null, later: [], historySeen: 1 },
+    verifyTail: async () => {},
+    [Symbol.asyncDispose]: async () => {},
+  };
+  const asked: string[] = [];
+  const source: Partial<Source> = {
+    epochSeen: () => writerEpoch(4),
+    batches: (_, signal) => ({ [Symbol.asyncIterator]: () => ({ next: () => waits(signal) }) }),
+    lag: () => ({ head: applied.position, changes: { kind: "known", value: 0 }, ms: { kind: "known", value: 0 } }),
+    prune: async () => void asked.push("prune"),
+    [Symbol.asyncDispose]: async () => {},
+  };
+  const stop = new AbortController();
+  let turns = 0;
+  const service = new SourceService({
+    pipeline: "shop",
+    prefix: "shop",
+    clock: {
+      ...systemClock,
+      delay: async (_, signal) => {
+        if (++turns > 3) stop.abort();
+        signal.throwIfAborted();
+      },
+    },
+    log: createLogger({ level: "warn", base: {}, write: () => {} }),
+    metrics: noMetrics,
+    store: { ...store, trim: async (ranges) => void below.push(...(ranges.get(table) ?? [])), [Symbol.asyncDispose]: async () => {} },
+    writer: { open: async () => session as LogSession },
+    encoder: {} as ChangeEncoder,
+    follower: { latest: async () => applied, current: () => applied, [Symbol.asyncDispose]: async () => {} },
+    openSource: async () => source as Source,
+  });
+  await service.run(stop.signal).catch(() => {});
+  expect(asked).toEqual(["prune"]);
+  return below;
+}
+
+describe("a source that shortens the log", () => {
+  it("forgets what the target has applied of this session's", async () => {
+    expect(await forgotten(5)).toEqual([45]);
+  });
+
+  it("forgets nothing by offsets from before its session: the log may have lost its tail and grown again since", async () => {
+    expect(await forgotten(4)).toEqual([]);
+  });
+});
