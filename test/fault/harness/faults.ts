@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { randomOf } from "../../support/hostile/random.mjs";
 import type { KafkaBroker } from "../../support/kafka.js";
 import type { PostgresServer, ServerEnd } from "../../support/postgres-server.js";
+import { stretched } from "./pace.js";
 import type { TestPipeline } from "./pipeline.js";
 import type { Role } from "./role-process.js";
 import type { Tally } from "./tally.js";
@@ -85,7 +86,8 @@ export const describePlan = (seed: number, plan: readonly Fault[]): string =>
 
 export async function carryOut(plan: readonly Fault[], ground: Ground): Promise<void> {
   for (const fault of plan) {
-    await alive(ground.pipeline, fault.afterMs);
+    // On a busy machine processes take longer to come up, and most should be hit at work.
+    await alive(ground.pipeline, Math.min(stretched(fault.afterMs), 3 * fault.afterMs));
     await strike(fault, ground);
     ground.tally.add(nameOf(fault));
     ground.pipeline.revive();

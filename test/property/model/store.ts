@@ -17,6 +17,13 @@ export type Fate =
   /** Each partition by the bits of `which`: stored, late or lost. */
   | { readonly kind: "partial"; readonly which: number };
 
+/** False breaks the rule. */
+export interface StoreRules {
+  /** After an error a producer sends nothing more (false: it sends the same again, as clients do that retry). */
+  readonly producerThrownAway: boolean;
+}
+export const allStoreRules: StoreRules = { producerThrownAway: true };
+
 export type Parking = (place: string) => Promise<Fate>;
 /** How far a reader sees each partition. */
 export type Sight = Map<string, number>;
@@ -42,6 +49,7 @@ export class ModelStore implements LogStore {
     readonly log: MemoryLog,
     private readonly park: Parking,
     private readonly sight: Sight | null = null,
+    private readonly rules: StoreRules = allStoreRules,
   ) {}
 
   async ensure(topics: readonly TopicSpec[]): Promise<void> {
@@ -58,11 +66,15 @@ export class ModelStore implements LogStore {
     return {
       append: async (records) => {
         if (dead) throw new TailraceError("internal", { what: "append on a dead appender" });
-        this.inFlight = byPartition(records);
-        const fate = await this.park("append");
-        const writes = this.inFlight;
-        this.inFlight = [];
-        const answer = carryOut(this.log, writes, fate, last);
+        const send = async (): Promise<ReturnType<typeof carryOut>> => {
+          this.inFlight = byPartition(records);
+          const fate = await this.park("append");
+          const writes = this.inFlight;
+          this.inFlight = [];
+          return carryOut(this.log, writes, fate, last);
+        };
+        let answer = await send();
+        if (answer === null && !this.rules.producerThrownAway) answer = await send();
         dead = answer === null;
         if (answer === null) throw new TailraceError("log.append-failed", { what: "the append did not come back" });
         return answer;

@@ -18,7 +18,7 @@ import { whatIsWrong } from "./judge.js";
 import type { Op, RunOptions, Schedule } from "./schedule.js";
 import { Sink } from "./sink.js";
 import { allSourceRules, ModelSource, type ReadPlan, type SourceRules } from "./source.js";
-import { carryOut, type Fate, laneName, ModelStore } from "./store.js";
+import { allStoreRules, carryOut, type Fate, laneName, ModelStore, type StoreRules } from "./store.js";
 import { allTargetRules, ModelTarget, type TargetRules } from "./target.js";
 import { Task } from "./task.js";
 
@@ -26,6 +26,7 @@ export interface Rules {
   readonly protocol?: Partial<ProtocolRules>;
   readonly source?: Partial<SourceRules>;
   readonly target?: Partial<TargetRules>;
+  readonly store?: Partial<StoreRules>;
 }
 interface Go {
   readonly fate: Fate;
@@ -41,7 +42,12 @@ export class World {
   readonly database: ModelDatabase;
   readonly codec: Codec;
   readonly target: ModelTarget;
-  readonly rules: { readonly protocol: ProtocolRules; readonly source: SourceRules; readonly target: TargetRules };
+  readonly rules: {
+    readonly protocol: ProtocolRules;
+    readonly source: SourceRules;
+    readonly target: TargetRules;
+    readonly store: StoreRules;
+  };
   /** `.applied`. */
   board: AppliedCut | null = null;
   failure: string | null = null;
@@ -64,6 +70,7 @@ export class World {
       protocol: { ...allRules, ...rules.protocol },
       source: { ...allSourceRules, ...rules.source },
       target: { ...allTargetRules, ...rules.target },
+      store: { ...allStoreRules, ...rules.store },
     };
     this.codec = new Codec(kinds, options);
     this.database = new ModelDatabase(kinds, options.action, this.codec.tables);
@@ -261,7 +268,7 @@ class Writer {
     name: string,
   ) {
     this.#lossesSeen = world.losses;
-    this.store = new ModelStore(world.log, async (place) => (await this.#park(place)).fate);
+    this.store = new ModelStore(world.log, async (place) => (await this.#park(place)).fate, null, world.rules.store);
     const writer = new CutLogWriter({
       store: this.store,
       decoder: world.codec,
