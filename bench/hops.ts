@@ -218,7 +218,9 @@ async function throughKafkaBytes(records: readonly OutgoingRecord[], timed: Time
   const batches = await timed("kafka client: encode batches of 1,000", async () => {
     const out: Buffer[] = [];
     for (let from = 0; from < records.length; from += 1000) {
-      const encoded = records.slice(from, from + 1000).map(({ key, value }, offsetDelta) => encodeRecord({ offsetDelta, key, value }));
+      const encoded = records
+        .slice(from, from + 1000)
+        .map(({ key, value }, offsetDelta) => encodeRecord({ offsetDelta, timestampDelta: 0, key, value }));
       out.push((await RecordBatch({ records: encoded, lastOffsetDelta: encoded.length - 1 })).buffer);
     }
     return out;

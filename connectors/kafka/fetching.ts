@@ -1,9 +1,9 @@
 /** One fetch from one broker. */
-import type { Header, StoredRecord } from "../../core/contracts/log-store.js";
+import type { StoredRecord } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
 import { offset, type Topic } from "../../core/vocabulary/ids.js";
 import { outOfRange } from "./kafka-errors.js";
-import { type Cluster, type FetchedMessage, type FetchRequest, readUncommitted } from "./library.js";
+import { type Cluster, type FetchedPartition, type FetchRequest, readUncommitted } from "./library.js";
 
 export interface FetchWish {
   readonly topic: Topic;
@@ -66,40 +66,19 @@ export async function fetchFrom(cluster: Cluster, nodeId: number, wishes: readon
   }
 }
 
-function fetched(
-  topic: Topic,
-  position: number,
-  {
-    partition,
-    highWatermark,
-    messages,
-  }: { readonly partition: number; readonly highWatermark: string; readonly messages: readonly FetchedMessage[] },
-): Fetched {
+function fetched(topic: Topic, position: number, { partition, highWatermark, messages }: FetchedPartition): Fetched {
   const records: StoredRecord[] = [];
   let next = position;
   for (const message of messages) {
-    const at = Number(message.offset);
+    const at = message.offset;
     // A batch is handed over whole, also when only its end was asked for.
     if (at < position) continue;
     next = at + 1;
     if (message.isControlRecord) continue;
     const { key, value, headers } = message;
-    records.push({ topic, partition, offset: offset(at), key, value, headers: headersOf(headers) });
+    records.push({ topic, partition, offset: offset(at), key, value, headers });
   }
   return { topic, partition, records, next, end: Number(highWatermark) };
-}
-
-const noHeaders: readonly Header[] = [];
-
-/** The library keeps headers by name: the order of one name's values is kept, not that among names. */
-function headersOf(headers: FetchedMessage["headers"]): readonly Header[] {
-  const names = Object.keys(headers);
-  if (names.length === 0) return noHeaders;
-  return names.flatMap((name) => {
-    const values = headers[name];
-    if (values === undefined) return [];
-    return Buffer.isBuffer(values) ? [[name, values] as const] : (values as readonly Buffer[]).map((value) => [name, value] as const);
-  });
 }
 
 export const recordsBytes = (records: readonly StoredRecord[]): number =>

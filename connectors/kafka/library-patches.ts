@@ -1,12 +1,15 @@
 /**
- * Four small corrections of kafkajs 2.2.4, put in place before the library loads; it is pinned to that version and no longer maintained.
- * - Encoding a record: the library zero-fills half a KiB per record and per field. Ours writes into a buffer of the exact size; headers go
- *   the old way. `test/connectors/kafka/library-patches.test.ts` holds both to the same bytes.
+ * Small corrections of kafkajs 2.2.4, put in place before the library loads; it is pinned to that version and no longer maintained.
+ * - Batches are written and read by `record-batch.ts`, in one pass. What that does not do (compression, timestamps) goes the old way.
+ *   `test/connectors/kafka/library-patches.test.ts` holds both to the same bytes.
+ * - Growing a buffer: the library fills it with zeros first.
  * - Grouping by partition: the library copies the list for every message, which is quadratic.
  * - Retrying: a client that was closed goes on to connect, and to send, until its retries are used up. `signal` in the retry settings ends it.
  * - The request queue asks for a timer in the past, which newer versions of Node warn about on every connection.
  */
 import { createRequire } from "node:module";
+import type { Header } from "../../core/contracts/log-store.js";
+import { type BatchedRecord, decodeBatches, encodeBatch } from "./record-batch.js";
 
 const require = createRequire(import.meta.url);
 
@@ -15,68 +18,95 @@ export interface EncodableRecord {
   readonly timestampDelta?: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, Buffer | readonly Buffer[]>>;
 }
 /** The part of the library's encoder that its callers use. */
-export interface RecordEncoder {
+export interface Encoder {
   buf: Buffer;
   offset: number;
   readonly buffer: Buffer;
+  ensureAvailable(bytes: number): void;
 }
-export type EncodeRecord = (record: EncodableRecord) => RecordEncoder;
-
-export const libraryEncodeRecord = require("kafkajs/src/protocol/recordBatch/record/v0/index.js") as EncodeRecord;
-const Encoder = require("kafkajs/src/protocol/encoder.js") as { readonly prototype: RecordEncoder };
-
-const zigZag = (value: number): number => (value << 1) ^ (value >> 31);
-
-function varIntSize(value: number): number {
-  let rest = zigZag(value);
-  let size = 1;
-  while ((rest & ~0x7f) !== 0) {
-    rest >>>= 7;
-    size++;
-  }
-  return size;
+export interface BatchOptions {
+  readonly compression?: number;
+  readonly records?: readonly (EncodableRecord | Encoder)[];
+  readonly [field: string]: unknown;
+}
+interface FetchDecoder {
+  readInt32(): number;
+  canReadBytes(length: number): boolean;
+  readBytes(length: number): Buffer;
 }
 
-function writeVarInt(buffer: Buffer, start: number, value: number): number {
-  let rest = zigZag(value);
-  let at = start;
-  while ((rest & ~0x7f) !== 0) {
-    buffer[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  buffer[at++] = rest;
-  return at;
-}
+const paths = {
+  record: "kafkajs/src/protocol/recordBatch/record/v0/index.js",
+  batch: "kafkajs/src/protocol/recordBatch/v0/index.js",
+  messages: "kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js",
+};
+export const libraryEncodeRecord = require(paths.record) as (record: EncodableRecord) => Encoder;
+export const { RecordBatch: libraryRecordBatch, MAGIC_BYTE } = require(paths.batch) as {
+  readonly RecordBatch: (options: BatchOptions) => Promise<Encoder>;
+  readonly MAGIC_BYTE: number;
+};
+export const libraryDecodeMessages = require(paths.messages) as (decoder: FetchDecoder) => Promise<readonly object[]>;
+const { prototype: encoderPrototype } = require("kafkajs/src/protocol/encoder.js") as { readonly prototype: Encoder };
+const { lookupCodecByAttributes } = require("kafkajs/src/protocol/message/compression/index.js") as {
+  readonly lookupCodecByAttributes: (attributes: number) => { readonly decompress: (bytes: Buffer) => Promise<Buffer> } | null;
+};
 
-const sizeOfBytes = (bytes: Buffer | null): number => (bytes === null ? varIntSize(-1) : varIntSize(bytes.length) + bytes.length);
-
-function writeBytes(buffer: Buffer, start: number, bytes: Buffer | null): number {
-  const at = writeVarInt(buffer, start, bytes === null ? -1 : bytes.length);
-  return bytes === null ? at : at + bytes.copy(buffer, at);
-}
-
-export function encodeRecord(record: EncodableRecord): RecordEncoder {
-  const { offsetDelta = 0, timestampDelta = 0, key, value, headers } = record;
+/** A record stays as it is until its batch is written, unless only the library can write it. */
+export function encodeRecord(record: EncodableRecord): EncodableRecord | Encoder {
   const plain = (bytes: unknown): boolean => bytes === null || Buffer.isBuffer(bytes);
-  const hasHeaders = headers !== undefined && Object.keys(headers).length > 0;
-  if (hasHeaders || timestampDelta < 0 || timestampDelta > 0x3fffffff || !plain(key) || !plain(value)) return libraryEncodeRecord(record);
-  // One byte of attributes before the body's fields, one for the number of headers behind them.
-  const body = 2 + varIntSize(timestampDelta) + varIntSize(offsetDelta) + sizeOfBytes(key) + sizeOfBytes(value);
-  const buffer = Buffer.allocUnsafe(varIntSize(body) + body);
-  let at = writeVarInt(buffer, 0, body);
-  buffer[at++] = 0;
-  at = writeVarInt(buffer, at, timestampDelta);
-  at = writeVarInt(buffer, at, offsetDelta);
-  at = writeBytes(buffer, at, key);
-  at = writeBytes(buffer, at, value);
-  buffer[at++] = 0;
-  const encoder = Object.create(Encoder.prototype) as RecordEncoder;
-  encoder.buf = buffer;
-  encoder.offset = at;
+  return record.timestampDelta === 0 && plain(record.key) && plain(record.value) ? record : libraryEncodeRecord(record);
+}
+
+const isEncoded = (record: EncodableRecord | Encoder): record is Encoder => "buf" in record;
+
+export async function recordBatch(options: BatchOptions): Promise<Encoder> {
+  const { compression = 0, records = [] } = options;
+  const plain = records.flatMap((record) => (isEncoded(record) ? [] : [record]));
+  if (compression !== 0 || plain.length !== records.length || options["transactional"] === true)
+    return libraryRecordBatch({ ...options, records: records.map((record) => (isEncoded(record) ? record : libraryEncodeRecord(record))) });
+  const number = (name: string): number => Number(options[name] ?? 0);
+  // Numbers, big numbers, or the library's own big numbers, which print as their digits.
+  const long = (name: string, fallback: bigint): bigint => BigInt(`${(options[name] ?? fallback) as bigint}`);
+  const encoder = Object.create(encoderPrototype) as Encoder;
+  encoder.buf = encodeBatch(
+    plain.map(({ offsetDelta = 0, key, value, headers }) => ({ offsetDelta, timestampDelta: 0, key, value, headers: headersOf(headers) })),
+    {
+      firstOffset: long("firstOffset", 0n),
+      partitionLeaderEpoch: number("partitionLeaderEpoch"),
+      attributes: 0,
+      lastOffsetDelta: number("lastOffsetDelta"),
+      firstTimestamp: long("firstTimestamp", BigInt(Date.now())),
+      maxTimestamp: long("maxTimestamp", BigInt(Date.now())),
+      producerId: long("producerId", -1n),
+      producerEpoch: number("producerEpoch"),
+      firstSequence: number("firstSequence"),
+    },
+  );
+  encoder.offset = encoder.buf.length;
   return encoder;
+}
+
+const noHeaders: readonly Header[] = [];
+
+function headersOf(headers: EncodableRecord["headers"]): readonly Header[] {
+  if (headers === undefined) return noHeaders;
+  return Object.entries(headers).flatMap(([name, values]) =>
+    Buffer.isBuffer(values) ? [[name, values] as const] : (values as readonly Buffer[]).map((value) => [name, value] as const),
+  );
+}
+
+/** Of one partition of a fetch's answer. */
+export async function decodeMessages(decoder: FetchDecoder): Promise<readonly BatchedRecord[]> {
+  const size = decoder.readInt32();
+  if (size <= 0 || !decoder.canReadBytes(size)) return [];
+  return decodeBatches(decoder.readBytes(size), async (attributes, bytes) => {
+    const codec = lookupCodecByAttributes(attributes);
+    if (codec === null) throw new Error(`compression ${attributes & 7} of a batch is not known`);
+    return codec.decompress(bytes);
+  });
 }
 
 interface Grouping {
@@ -139,7 +169,15 @@ interface RequestQueue {
 
 /** Idempotent. Must run before `kafkajs` is loaded. */
 export function patchLibrary(): void {
-  replaceModule("kafkajs/src/protocol/recordBatch/record/v0/index.js", encodeRecord);
+  replaceModule(paths.record, encodeRecord);
+  replaceModule(paths.batch, { RecordBatch: recordBatch, MAGIC_BYTE });
+  replaceModule(paths.messages, decodeMessages);
+  encoderPrototype.ensureAvailable = function grow(this: Encoder, bytes: number): void {
+    if (this.offset + bytes <= this.buf.length) return;
+    const grown = Buffer.allocUnsafe(2 ** Math.ceil(Math.log2(this.offset + bytes)));
+    this.buf.copy(grown, 0, 0, this.offset);
+    this.buf = grown;
+  };
   replaceModule("kafkajs/src/producer/groupMessagesPerPartition.js", groupByPartition);
   replaceModule("kafkajs/src/retry/index.js", endableRetry(require("kafkajs/src/retry/index.js") as CreateRetry));
   const { prototype } = require("kafkajs/src/network/requestQueue/index.js") as { readonly prototype: RequestQueue };

@@ -6,6 +6,7 @@
 import { createRequire } from "node:module";
 import type * as KafkaJs from "kafkajs";
 import { patchLibrary } from "./library-patches.js";
+import type { BatchedRecord } from "./record-batch.js";
 
 patchLibrary();
 const require = createRequire(import.meta.url);
@@ -14,17 +15,11 @@ const library = require("kafkajs") as typeof KafkaJs;
 export const { Kafka, ConfigResourceTypes, logLevel } = library;
 export type { Admin, KafkaConfig, Producer, RetryOptions } from "kafkajs";
 
-export interface FetchedMessage {
-  readonly offset: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, Buffer | readonly Buffer[]>>;
-  readonly isControlRecord: boolean;
-}
 export interface FetchedPartition {
   readonly partition: number;
   readonly highWatermark: string;
-  readonly messages: readonly FetchedMessage[];
+  /** As `patchLibrary` has them decoded. */
+  readonly messages: readonly BatchedRecord[];
 }
 export interface FetchResponse {
   readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[];
