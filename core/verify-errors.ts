@@ -17,6 +17,16 @@ export const verifyErrors = {
     cause: "A range of keys holds more rows than are compared at once.",
     remedy: "Nothing to do; the range is cut again",
   },
+  "verify.not-settled": {
+    verdict: "retry",
+    cause: "Rows of a table are still being copied: what is missing may be on its way.",
+    remedy: "Wait for the copy to end (`tailrace wait caught-up`), then verify again",
+  },
+  "verify.put-off": {
+    verdict: "retry",
+    cause: "Verification cannot go on for now.",
+    remedy: "Mend what is named; the verify service looks again by itself",
+  },
   "verify.unproven": {
     verdict: "stop",
     cause: "What changed since the tables were proven equal cannot be told, or they never were.",

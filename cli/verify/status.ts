@@ -3,7 +3,7 @@ import { systemClock } from "../../core/clock.js";
 import type { ProofState, RunRecord, StoredChunk } from "../../core/contracts/verification.js";
 import { printable } from "../../core/errors.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
-import { newestProof } from "../../services/verify/final-check.js";
+import { newestProof } from "../../services/verify/proof.js";
 import type { Verifier } from "../../services/verify/main.js";
 import { createLogUpdate } from "log-update";
 import { type ExitCode, exits } from "../exit-codes.js";

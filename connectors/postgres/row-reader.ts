@@ -52,6 +52,7 @@ export async function openPostgresRowReader(options: PostgresRowReaderOptions, s
 }
 
 interface Label {
+  readonly settled: boolean | null;
   readonly history: string | null;
   readonly ord: string | null;
   readonly idx: string | null;
@@ -59,21 +60,18 @@ interface Label {
 
 class Reader implements RowReader {
   readonly #tables = new Map<TableId, ReadStatements>();
-  readonly #label: string;
+  readonly #place: (alias: string) => string;
 
   constructor(
     private readonly connection: Connection,
     private readonly options: PostgresRowReaderOptions,
   ) {
-    const { pipeline, group } = options;
-    // One row always: before the first window the target has applied nothing.
-    this.#label = `(SELECT min(p.history) AS history, min(p.ord) AS ord, min(p.idx) AS idx FROM tailrace.pipeline AS p
-      WHERE p.pipeline = ${quoteText(pipeline)} AND p.group_id = ${group} AND p.active AND p.log_id IS NOT NULL) AS at`;
+    this.#place = (alias) => `${alias}.pipeline = ${quoteText(options.pipeline)} AND ${alias}.group_id = ${options.group}`;
   }
 
   async position(signal: AbortSignal): Promise<Position> {
-    const [row] = await this.#rows<Label>(`SELECT at.* FROM ${this.#label}`, [], signal);
-    return labelOf(row);
+    const [row] = await this.#rows<Label>(`SELECT at.* FROM ${this.#label(null)}`, [], signal);
+    return positionOf(row);
   }
 
   async *scopes(table: TableId, { rowsPerScope, within }: ScopeCut, signal: AbortSignal): AsyncGenerator<KeyScope> {
@@ -93,16 +91,16 @@ class Reader implements RowReader {
 
   async digest(table: TableId, scope: KeyScope, signal: AbortSignal): Promise<Labelled<ScopeDigest>> {
     const it = await this.#table(table);
-    const { text, values } = it.digest(scope, this.#label);
+    const { text, values } = it.digest(scope, this.#label(table));
     type Row = Label & { readonly rows: string; readonly high: string | null; readonly low: string | null };
     const [row] = await this.#rows<Row>(text, values, signal);
     const sum = (of: string | null | undefined): bigint => BigInt.asUintN(64, BigInt(of ?? 0));
-    return { at: labelOf(row), value: { rows: Number(row?.rows ?? 0), high: sum(row?.high), low: sum(row?.low) } };
+    return { at: labelOf(row, table), value: { rows: Number(row?.rows ?? 0), high: sum(row?.high), low: sum(row?.low) } };
   }
 
   async digests(table: TableId, scope: KeyScope, rowsMax: number, signal: AbortSignal): Promise<Labelled<readonly KeyedDigest[]>> {
     const it = await this.#table(table);
-    const { text, values } = it.digests(scope, this.#label, rowsMax + 1);
+    const { text, values } = it.digests(scope, this.#label(table), rowsMax + 1);
     const rows = await this.#rows<Label & { readonly key: string[] | null; readonly digest: string | null }>(text, values, signal);
     if (rows.length > rowsMax) {
       throw new TailraceError("verify.scope-too-large", { what: `A range holds more than ${rowsMax} rows`, where: { table } });
@@ -110,13 +108,13 @@ class Reader implements RowReader {
     const value = rows.flatMap(({ key, digest }): readonly KeyedDigest[] => {
       return key === null || digest === null ? [] : [{ ...it.names.ofTarget(key), digest }];
     });
-    return { at: labelOf(rows[0]), value };
+    return { at: labelOf(rows[0], table), value };
   }
 
   async rowsByKey(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<Labelled<readonly KeyedRow[]>> {
     if (keys.length > rowsByKeyMax) throw new Error(`at most ${rowsByKeyMax} keys in one call`);
     const it = await this.#table(table);
-    const { text, values } = it.byKey(keys, this.#label);
+    const { text, values } = it.byKey(keys, this.#label(table));
     const rows = await this.#rows<Label & { readonly key: string[] | null; readonly cells: (string | null)[] | null }>(
       text,
       values,
@@ -125,7 +123,7 @@ class Reader implements RowReader {
     const value = rows.flatMap(({ key, cells }): readonly KeyedRow[] => {
       return key === null || cells === null ? [] : [{ kind: "row", ...it.names.ofTarget(key), row: cells }];
     });
-    return { at: labelOf(rows[0]), value };
+    return { at: labelOf(rows[0], table), value };
   }
 
   async identify(table: TableId, keys: readonly Key[], signal: AbortSignal): Promise<readonly RowName[]> {
@@ -136,6 +134,15 @@ class Reader implements RowReader {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.connection[Symbol.asyncDispose]();
+  }
+
+  /** One row always: before the first window the target has applied nothing. */
+  #label(table: TableId | null): string {
+    const repaired = `SELECT FROM tailrace.pipeline_table AS s WHERE ${this.#place("s")} AND s.direction = p.direction
+        AND s.source = ${quoteText(table ?? "")} AND s.repair IS NOT NULL`;
+    return `(SELECT min(p.history) AS history, min(p.ord) AS ord, min(p.idx) AS idx,
+        bool_and(p.phase = 'streaming' AND NOT EXISTS (${repaired})) AS settled
+      FROM tailrace.pipeline AS p WHERE ${this.#place("p")} AND p.active AND p.log_id IS NOT NULL) AS at`;
   }
 
   async #rows<Row extends object>(text: string, values: readonly unknown[], signal: AbortSignal): Promise<readonly (Row & object)[]> {
@@ -160,7 +167,12 @@ class Reader implements RowReader {
   }
 }
 
-const labelOf = (row: Label | undefined): Position => position(Number(row?.history ?? 0), Number(row?.ord ?? 0), Number(row?.idx ?? 0));
+const positionOf = (row: Label | undefined): Position => position(Number(row?.history ?? 0), Number(row?.ord ?? 0), Number(row?.idx ?? 0));
+
+function labelOf(row: Label | undefined, table: TableId): Position {
+  if (row?.settled === true) return positionOf(row);
+  throw new TailraceError("verify.not-settled", { what: "The table is being copied", where: { table } });
+}
 
 /** A column of another type prints its values otherwise: every row would differ, and none of them would be to blame. */
 async function refuseOtherTypes(connection: Connection, plan: TargetPlan["tables"][number]): Promise<void> {

@@ -163,6 +163,25 @@ class Store implements VerificationStore {
     }));
   }
 
+  async ages(run: RunNumber, signal: AbortSignal): Promise<ReadonlyMap<TableId, number>> {
+    const rows = await this.#rows<{ source: string; age: number }>(
+      `SELECT source, extract(epoch FROM now() - min(read_at))::float8 * 1000 AS age
+       FROM tailrace.verification_chunk WHERE run = $1 GROUP BY source`,
+      [run],
+      signal,
+    );
+    return new Map(rows.map(({ source, age }) => [tableId(source), Math.max(0, age)]));
+  }
+
+  async openMismatches(signal: AbortSignal): Promise<number> {
+    const [row] = await this.#rows<{ n: string }>(
+      `SELECT count(*) AS n FROM tailrace.verification_mismatch WHERE pipeline = $1 AND group_id = $2 AND state IN ('open', 'asked')`,
+      [this.options.pipeline, this.options.group],
+      signal,
+    );
+    return Number(row?.n ?? 0);
+  }
+
   async mismatches(
     of: { readonly table: TableId | null; readonly limit: number },
     signal: AbortSignal,

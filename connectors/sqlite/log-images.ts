@@ -18,13 +18,13 @@ export class LogImages {
 
   /** Legal in a read transaction. Answers how far it came. */
   read(log: LogReader, { number, description, names }: ReadTable, range: { readonly after: number; readonly upTo: number }): number {
-    const { rows } = log.page(range.after, range.upTo, pageLimits);
+    const { rows } = log.pageOf(number, range, pageLimits);
     const note = (key: Key, image: Row | "absent" | "unknown"): void => {
       const id = names.ofSource(key);
       if (this.#wanted.has(id)) this.#last.set(id, image);
     };
     for (const row of rows) {
-      if (row.op === "M" || row.op === "S" || row.table !== number) continue;
+      if (row.op === "M" || row.op === "S") continue;
       switch (row.op) {
         case "I":
           note(keyOf(description, row.row), row.row);

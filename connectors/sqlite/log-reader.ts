@@ -17,6 +17,7 @@ export class LogReader {
   readonly #firstKey: number;
   readonly #firstValue: number;
   readonly #page: Statement;
+  readonly #ofTable: Statement;
   readonly #notes: Statement;
   readonly #one: Statement;
   readonly #bytes: Statement;
@@ -38,6 +39,7 @@ export class LogReader {
     const range = "seq > ? AND seq <= ?";
     const prepare = (sql: string): Statement => database.prepare(sql).raw().safeIntegers();
     this.#page = prepare(`${select} WHERE ${range} ORDER BY seq LIMIT ?`);
+    this.#ofTable = prepare(`${select} WHERE ${range} AND t = ? ORDER BY seq LIMIT ?`);
     this.#notes = prepare(`${select} WHERE ${range} AND op IN ('R', 'T', 'M', 'S') ORDER BY seq`);
     this.#one = prepare(`${select} WHERE seq = ?`);
     this.#bytes = prepare(`SELECT ${this.#columns.map(bytesOfText).join(", ")} FROM _cdc_log WHERE seq = ?`);
@@ -69,9 +71,18 @@ export class LogReader {
   }
 
   page(after: number, until: number, limits: PageLimits): LogPage {
+    return this.#read(this.#page.iterate(after, until, limits.rows) as IterableIterator<Cells>, limits);
+  }
+
+  /** As `page`, of rows about one table. */
+  pageOf(table: number, range: { readonly after: number; readonly upTo: number }, limits: PageLimits): LogPage {
+    return this.#read(this.#ofTable.iterate(range.after, range.upTo, table, limits.rows) as IterableIterator<Cells>, limits);
+  }
+
+  #read(rows: IterableIterator<Cells>, limits: PageLimits): LogPage {
     const cells: Cells[] = [];
     let bytes = 0;
-    for (const row of this.#page.iterate(after, until, limits.rows) as IterableIterator<Cells>) {
+    for (const row of rows) {
       cells.push(row);
       bytes += sizeOf(row);
       if (bytes >= limits.bytes) break;

@@ -40,7 +40,8 @@ export type KeyedRow =
 
 /**
  * Every call is one short read transaction; nothing is held between calls. Rejects with `verify.differs-in-kind` when the table or its mapping are
- * not what the plan says: then rows say nothing.
+ * not what the plan says: then rows say nothing. A target rejects with `verify.not-settled` while rows of the table are being copied for the first
+ * time or after a new history: the position does not say which.
  */
 export interface RowReader extends AsyncDisposable {
   /** Of a read made now. */

@@ -97,6 +97,10 @@ export interface VerificationStore extends AsyncDisposable {
   /** Newest first. */
   runs(limit: number, signal: AbortSignal): Promise<readonly RunRecord[]>;
   chunks(run: RunNumber, signal: AbortSignal): Promise<readonly StoredChunk[]>;
+  /** Per table that has ranges: how long ago the oldest was read. */
+  ages(run: RunNumber, signal: AbortSignal): Promise<ReadonlyMap<TableId, number>>;
+  /** How many rows differ (open or asked for). */
+  openMismatches(signal: AbortSignal): Promise<number>;
   /** Rows that differ (open or asked for), of one table or all, oldest first. */
   mismatches(of: { readonly table: TableId | null; readonly limit: number }, signal: AbortSignal): Promise<readonly StoredMismatch[]>;
   /** Records that their repair was asked for. Durable on return. */

@@ -4,13 +4,14 @@
  * Relies on the proof being kept up: by the verify service, or by a run that ended so lately that the log still has all that came after it.
  */
 import type { FinalCheck } from "../../core/contracts/cutover.js";
-import type { RunRecord, VerificationStore } from "../../core/contracts/verification.js";
+import type { VerificationStore } from "../../core/contracts/verification.js";
 import { compareKeys } from "../../core/capture/key-order.js";
 import { asTailraceError, TailraceError } from "../../core/errors.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import type { Key } from "../../core/vocabulary/value.js";
 import { Ledger } from "./ledger.js";
+import { newestProof } from "./proof.js";
 import { reached, type Sides } from "./sides.js";
 import { Tail } from "./tail.js";
 
@@ -23,16 +24,6 @@ export interface FinalCheckOptions {
 
 export function finalCheck(options: FinalCheckOptions): FinalCheck {
   return { cost: (signal) => cost(options, signal), check: (at, signal) => check(options, at, signal) };
-}
-
-/** The newest run that has seen every table to its end; its proof is carried on while it or a later one runs. */
-export async function newestProof(
-  { store, tables }: Pick<FinalCheckOptions, "store" | "tables">,
-  signal: AbortSignal,
-): Promise<RunRecord | null> {
-  const runs = await store.runs(50, signal);
-  const covers = (run: RunRecord): boolean => tables.every((table) => run.tables.some((result) => result.table === table));
-  return runs.find((run) => run.whole && run.state === "done" && covers(run)) ?? null;
 }
 
 const unproven = { dirtyRows: 0, dirtyChunks: 0, oldestProofMs: null };

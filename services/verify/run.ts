@@ -135,9 +135,10 @@ class Run {
     }
   }
 
-  /** To the end of the log as it is now: the last word on every row that changed since the beginning. */
+  /** To where the target is now: the last word on every row that changed since the beginning. Whoever writes faster than this reads is not chased. */
   async follow(signal: AbortSignal): Promise<void> {
-    if (this.tail !== null) while (await this.tail.advance(signal)) await this.#note(signal);
+    const goal = await this.options.sides.target.position(signal);
+    if (this.tail !== null) while (await this.tail.advance(signal, goal)) await this.#note(signal);
     await this.#note(signal);
   }
 

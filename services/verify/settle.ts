@@ -9,6 +9,7 @@ import { type KeyedRow, type RowName, rowsByKeyMax, type RowThen } from "../../c
 import { asTailraceError } from "../../core/errors.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
+import { unreachable } from "../../core/vocabulary/unreachable.js";
 import { type Comparison, type CompareRows, compileCompareRows } from "./compare-rows.js";
 import { lower, reached, type Sides } from "./sides.js";
 
@@ -53,6 +54,11 @@ function answerOf(row: RowName, looked: Looked, last: boolean): Settled | null {
   const { at, why } = looked;
   if (why !== null) return looked.again && !last ? null : { kind: "unsettled", row, at, why };
   const comparison = looked.comparisons.get(row.id) ?? { kind: "equal" };
+  if (comparison.kind !== "unknown") return settledAs(row, comparison, at);
+  return last ? { kind: "unsettled", row, at, why: `it changed in each of ${roundsMax} reads` } : null;
+}
+
+export function settledAs(row: RowName, comparison: Comparison, at: Position): Settled {
   switch (comparison.kind) {
     case "equal":
       return { kind: "equal", row, at };
@@ -63,8 +69,8 @@ function answerOf(row: RowName, looked: Looked, last: boolean): Settled | null {
       return { kind: "changed", row, at, columns: comparison.columns };
     case "refused":
       return { kind: "unsettled", row, at, why: `the mapping refuses the source's value: ${comparison.why}` };
-    case "unknown":
-      return last ? { kind: "unsettled", row, at, why: `it changed in each of ${roundsMax} reads` } : null;
+    default:
+      return unreachable(comparison);
   }
 }
 
