@@ -42,6 +42,7 @@ async function forgotten(appliedEpoch: number): Promise<readonly number[]> {
     batches: (_, signal) => ({ [Symbol.asyncIterator]: () => ({ next: () => waits(signal) }) }),
     lag: () => ({ head: applied.position, changes: { kind: "known", value: 0 }, ms: { kind: "known", value: 0 } }),
     prune: async () => void asked.push("prune"),
+    captureLog: () => null,
     [Symbol.asyncDispose]: async () => {},
   };
   const stop = new AbortController();
@@ -63,6 +64,7 @@ async function forgotten(appliedEpoch: number): Promise<readonly number[]> {
     encoder: {} as ChangeEncoder,
     follower: { latest: async () => applied, current: () => applied, [Symbol.asyncDispose]: async () => {} },
     openSource: async () => source as Source,
+    retention: { retain: "applied", maxBytes: 0 },
   });
   await service.run(stop.signal).catch(() => {});
   expect(asked).toEqual(["prune"]);
