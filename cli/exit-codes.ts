@@ -26,7 +26,8 @@ export type ExitCode = (typeof exits)[keyof typeof exits];
 export type Stage = "checking" | "changing" | "serving";
 
 export function exitCodeOf(error: TailraceError, stage: Stage): ExitCode {
-  if (error.code === "internal") return exits.fault;
+  // Another start may help: supervisors give one for this code.
+  if (error.code === "internal" || error.code === "process.stuck") return exits.fault;
   if (error.code === "settings.refused" || error.code === "usage.refused" || error.code === "not-yet") return exits.refused;
   if (stage === "changing") return exits.halfWay;
   switch (error.verdict) {

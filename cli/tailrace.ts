@@ -4,7 +4,7 @@
  * always end the process (the first asks, the second insists).
  */
 import { CommanderError } from "commander";
-import { asTailraceError, isAbort } from "../core/errors.js";
+import { asTailraceError, isAbort, TailraceError } from "../core/errors.js";
 import { type ExitCode, exitCodeOf, exits, type Stage } from "./exit-codes.js";
 import { durationOf, type GlobalOptions, type Invocation, usage, VerbOptions } from "./invocation.js";
 import { type Format, Output, type ProgressMode } from "./output/output.js";
@@ -12,17 +12,21 @@ import { buildProgram, type Called } from "./program.js";
 import type { LoadedSettings } from "./settings/load-settings.js";
 import { signalsAsAbort } from "./signals.js";
 
+/** A verb that serves was cut off from its reader, or failed where nobody catches: then ending is a fault. */
+let serving = false;
+
 process.exitCode = await main(process.argv.slice(2));
 // Everything is closed by now; a handle that a library has left open must not keep the command from ending.
 setTimeout(() => process.exit(), 2_000).unref();
 
 async function main(words: readonly string[]): Promise<number> {
-  leaveQuietlyWhenNobodyReads();
+  leaveWhenNobodyReads();
   const asked =
     words.includes("--json") ||
     words.some(
       (word, i) => word === "-ojson" || word === "--output=json" || (word === "json" && /^(-o|--output)$/.test(words[i - 1] ?? "")),
     );
+  endOnWhatNobodyCatches(asked ? "json" : "table");
   let called: Called | null = null;
   const program = buildProgram((verb) => {
     called = verb;
@@ -69,6 +73,7 @@ async function runVerb(called: Called, given: Readonly<Record<string, unknown>>)
       },
       stage: (next) => {
         stage = next;
+        serving = next === "serving";
       },
     };
     const { verb } = await called.load();
@@ -110,11 +115,34 @@ function showCause(thrown: unknown): void {
   for (let error: unknown = thrown; error instanceof Error; error = error.cause) process.stderr.write(`${error.stack ?? error.message}\n`);
 }
 
-function leaveQuietlyWhenNobodyReads(): void {
+/** `| head` has read enough; but a service whose log nobody takes any more must be started again by whoever supervises it. */
+function leaveWhenNobodyReads(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(exits.done);
+      if (error.code === "EPIPE") process.exit(serving ? exits.fault : exits.done);
       throw error;
     });
   }
+}
+
+/** An error that escaped every catcher, or a rejection that nobody waits for: what the process knows is not to be trusted any more. */
+function endOnWhatNobodyCatches(format: Format): void {
+  process.on("uncaughtException", (thrown: unknown) => {
+    try {
+      if (!isEpipe(thrown))
+        new Output(process, format, "none", false).error(new TailraceError("internal", { what: wordsOf(thrown), cause: thrown }));
+      showCause(thrown);
+    } finally {
+      process.exit(exits.fault);
+    }
+  });
+}
+
+// Functions, not constants: the top of this file waits for the verb, and until it has ended nothing below is defined.
+function isEpipe(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === "EPIPE";
+}
+
+function wordsOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : `something was thrown that is no error: ${String(thrown)}`;
 }

@@ -1,5 +1,6 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
 import { cutoverErrors } from "./error-catalogue-cutover.js";
+import { faultErrors } from "./fault-errors.js";
 import { verifyErrors } from "./verify-errors.js";
 
 /** Every error code of Tailrace; `core/catalogue-entry.ts` says what the fields mean. */
@@ -20,7 +21,8 @@ const entries = {
   "log.garbage": {
     verdict: "stop",
     cause: "A record in one of our topics is not ours or is damaged.",
-    remedy: "Find who writes to the topic; nothing after the last applied cut was applied",
+    remedy:
+      "Find who writes to the topic; nothing after the last applied cut was applied. Then start the source again, and the sink: a start of the source leaves such records of a table's topic behind. In `.cuts` they stay: `tailrace destroy --tables --yes`, `tailrace apply` and `tailrace run` copy everything anew",
   },
   "log.identity": {
     verdict: "stop",
@@ -140,8 +142,13 @@ const entries = {
   "source.missing": { verdict: "stop", cause: "The source file is not there.", remedy: "Check `source.path`" },
   "source.not-a-database": {
     verdict: "stop",
+<<<<<<< HEAD
     cause: "The file is not an SQLite database (or is encrypted or damaged).",
     remedy: "Check `source.path`",
+=======
+    cause: "The file is not a database of the kind that `source.kind` names (or is encrypted).",
+    remedy: "Check `source.kind` and `source.path`",
+>>>>>>> cd1b0e3 (test(fault): the fault matrix, and what it found)
   },
   "source.mode": {
     verdict: "stop",
@@ -172,7 +179,7 @@ const entries = {
   "source.not-applied": { verdict: "stop", cause: "The capture objects are not installed in the source.", remedy: "Run `tailrace apply`" },
   "source.replaced": {
     verdict: "retry",
-    cause: "The file at `source.path` is another one than the one that is open.",
+    cause: "The file at `source.path`, or a -wal or -shm file beside it, is another one than the one that is open.",
     remedy: "Nothing to do; the source opens the new file and compares its past",
   },
   "source.schema-changed": {
@@ -186,9 +193,9 @@ const entries = {
     remedy: "Run `tailrace apply`, then `tailrace snapshot --all`",
   },
   "source.full": {
-    verdict: "stop",
+    verdict: "retry",
     cause: "The disk of the source is full.",
-    remedy: "Make room; the capture log is part of the source file",
+    remedy: "Make room: the application's own writes fail as well; the source goes on by itself",
   },
 
   "table.no-key": {
@@ -353,6 +360,7 @@ const entries = {
     remedy: "Report it; the window was rolled back",
   },
 
+  ...faultErrors,
   ...verifyErrors,
   ...cutoverErrors,
 

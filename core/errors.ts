@@ -40,6 +40,7 @@ export function asTailraceError(thrown: unknown): TailraceError {
   const first = firstOf(thrown);
   if (first instanceof TailraceError) return first;
   const message = first instanceof Error ? first.message : String(first);
+  if (isOutOfDescriptors(first)) return new TailraceError("process.descriptors", { what: message, cause: first });
   return new TailraceError("internal", { what: message, cause: first });
 }
 
@@ -75,3 +76,7 @@ export function isAbort(thrown: unknown): boolean {
   const first = firstOf(thrown);
   return first instanceof Error && (first.name === "AbortError" || (first as { code?: unknown }).code === "ABORT_ERR");
 }
+
+/** Any opening of a file or socket may meet it, whatever it was for. */
+const isOutOfDescriptors = (thrown: unknown): boolean =>
+  thrown instanceof Error && /^(EMFILE|ENFILE)$/.test(String((thrown as { code?: unknown }).code));

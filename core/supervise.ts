@@ -3,7 +3,7 @@
  * begin again with a rising delay, `stand-by` asks again at a steady pace, `stop` and everything unknown ends the service: a person is needed.
  */
 import { Backoff, type Clock } from "./clock.js";
-import { asTailraceError, describeError, isAbort, type TailraceError } from "./errors.js";
+import { asTailraceError, describeError, isAbort, TailraceError } from "./errors.js";
 import type { Logger } from "./logger.js";
 import type { ServiceState } from "./status.js";
 import { unreachable } from "./vocabulary/unreachable.js";
@@ -92,12 +92,22 @@ function stateFor(error: TailraceError): ServiceState {
 /** A bug needs its stack; everything else has said what is needed. */
 const causeOf = (error: TailraceError): unknown => (error.code === "internal" ? (error.cause ?? error) : undefined);
 
-/** Runs tasks together: the first that fails ends the others, and its error is the one that is thrown. */
-export async function together(tasks: readonly ((signal: AbortSignal) => Promise<void>)[], signal: AbortSignal): Promise<void> {
+/** Of a session that has failed. A stop that was asked for is bounded by whoever asked. */
+const endingMs = 25_000;
+
+/**
+ * Runs tasks together: the first that fails ends the others, and its error is the one that is thrown. One that does not end is left behind after a
+ * while with `process.stuck`: it may hold anything, so only a new process is as good as new.
+ */
+export async function together(
+  tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   const controller = new AbortController();
   const both = AbortSignal.any([signal, controller.signal]);
   let first: unknown = null;
-  await Promise.all(
+  const all = Promise.all(
     tasks.map(async (task) => {
       try {
         await task(both);
@@ -108,6 +118,36 @@ export async function together(tasks: readonly ((signal: AbortSignal) => Promise
       }
     }),
   );
+  await endedInTime(all, { failed: controller.signal, asked: signal, clock });
   if (first !== null) throw first;
   signal.throwIfAborted();
+}
+
+interface Ending {
+  /** One of them has ended: the others are to. */
+  readonly failed: AbortSignal;
+  /** All were asked to stop. */
+  readonly asked: AbortSignal;
+  readonly clock: Clock;
+}
+
+async function endedInTime(all: Promise<unknown>, { failed, asked, clock }: Ending): Promise<void> {
+  const ended = new AbortController();
+  const late = async (): Promise<void> => {
+    if (!failed.aborted) await new Promise<void>((resolve) => failed.addEventListener("abort", () => resolve(), { once: true }));
+    await clock.delay(endingMs, ended.signal);
+    if (asked.aborted) return;
+    throw new TailraceError("process.stuck", {
+      what: `A part of the service has not ended for ${endingMs / 1_000} s after it was told to`,
+    });
+  };
+  await new Promise<void>((resolve, reject) => {
+    // When all have ended the delay is given up, which is no news.
+    late().catch((thrown: unknown) => (isAbort(thrown) ? undefined : reject(thrown)));
+    all.then(
+      () => resolve(),
+      (thrown: unknown) => reject(thrown),
+    );
+  });
+  ended.abort();
 }

@@ -1,7 +1,7 @@
 /**
  * One role as a process: its log, metrics and HTTP endpoint around the service. Promises: /health answers from the first moment, before the
  * service could be opened; a dependency that is down at the start is waited for like one that goes down later; after the signal the process
- * ends within the grace time.
+ * ends within the grace time; so does one whose service has failed and will not close, or whose event loop does not turn any more.
  */
 import { Backoff, systemClock } from "../../core/clock.js";
 import { asTailraceError, describeError, isAbort, type TailraceError } from "../../core/errors.js";
@@ -17,6 +17,7 @@ import { httpAddress } from "../pipeline/places.js";
 import { installedTables, refuseUninstalled } from "../pipeline/source.js";
 import { holdTargetPlace } from "../pipeline/target.js";
 import type { ChildReport, Role } from "../supervisor/messages.js";
+import { watchLoop } from "./loop-watch.js";
 
 export interface ServeOptions {
   readonly settings: Settings;
@@ -32,6 +33,7 @@ export async function serveRole({ settings, role, level }: ServeOptions, signal:
   const log = createLogger({ level, base: { service: role, pipeline: settings.pipeline } });
   const metrics = prometheusMetrics({ pipeline: settings.pipeline, service: role });
   const host = new RoleHost(settings, role);
+  const loop = watchLoop(role, stuckMs());
   await using http = await serveHttp(httpAddress(settings, role), {
     ready: () => host.ready(),
     status: () => host.status(),
@@ -41,7 +43,7 @@ export async function serveRole({ settings, role, level }: ServeOptions, signal:
   const ended = new AbortController();
   const asked = abortWhenOrphaned(signal);
   const reporting = reportToParent(host, http, AbortSignal.any([asked, ended.signal]));
-  const forgetLate = killWhenLate(asked, log);
+  const forgetLate = killWhenLate(AbortSignal.any([asked, host.ending]), log);
   try {
     await host.run((s) => openRole(role, settings, { metrics, log, clock: systemClock }, s), log, asked);
   } catch (thrown) {
@@ -53,7 +55,14 @@ export async function serveRole({ settings, role, level }: ServeOptions, signal:
     forgetLate();
     ended.abort();
     await reporting;
+    loop.stop();
   }
+}
+
+/** Tests are not as patient as we are. */
+function stuckMs(): number | undefined {
+  const given = Number(process.env["TAILRACE_STUCK_MS"]);
+  return Number.isSafeInteger(given) && given > 0 ? given : undefined;
 }
 
 type ServiceHost = Parameters<typeof openSourceService>[2];
@@ -91,6 +100,7 @@ class RoleHost {
   #service: OpenService | null = null;
   #waiting: { readonly why: string; readonly code: string; readonly attempt: number; readonly nextAtMs: number } | null = null;
   #failure: TailraceError | null = null;
+  readonly #ending = new AbortController();
   readonly #startedMs = systemClock.wallMs();
 
   constructor(
@@ -102,7 +112,16 @@ class RoleHost {
     await using service = await this.#opened(open, log, signal);
     this.#service = service;
     this.#waiting = null;
-    await service?.run(signal);
+    try {
+      await service?.run(signal);
+    } finally {
+      this.#ending.abort();
+    }
+  }
+
+  /** The service runs no more: what is left is to close it. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
   }
 
   status(): ServiceStatus {

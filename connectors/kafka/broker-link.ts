@@ -14,7 +14,7 @@ import { settle } from "./settle.js";
 const askPatienceMs = 4_000;
 /** A topic that was just made is not known to every broker at once. */
 const missingPatienceMs = 800;
-const answerPatienceMs = 45_000;
+const answerPatienceMs = 15_000;
 
 interface OpenLink {
   readonly client: Client;
@@ -48,8 +48,13 @@ export class BrokerLink implements AsyncDisposable {
     }
   }
 
-  /** One try. After an error of the library the connections are given up. */
-  async askOnce<T>(topics: readonly Topic[], work: (cluster: Cluster) => Promise<T>, signal: AbortSignal): Promise<T> {
+  /** One try. After an error of the library, or without an answer in time, the connections are given up. */
+  async askOnce<T>(
+    topics: readonly Topic[],
+    work: (cluster: Cluster) => Promise<T>,
+    signal: AbortSignal,
+    patienceMs = answerPatienceMs,
+  ): Promise<T> {
     const { clock, settings } = this.options;
     if (this.#closed) throw new TailraceError("log.unavailable", { what: "the log was closed" });
     const open = (this.#open ??= this.#connect());
@@ -59,7 +64,7 @@ export class BrokerLink implements AsyncDisposable {
       return work(open.cluster);
     };
     try {
-      return await settle(asked(), { ms: answerPatienceMs, clock, signal });
+      return await settle(asked(), { ms: patienceMs, clock, signal });
     } catch (error) {
       if (!isAbort(error)) this.#giveUp(open);
       throw asLogError(settings.brokers, error);

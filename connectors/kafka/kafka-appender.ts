@@ -25,10 +25,10 @@ interface Sent {
   count: number;
 }
 
-/** Rides over the restart of a broker (5 to 15 s); a longer outage ends the session, which says so. */
+/** Rides over the restart of a broker (5 to 15 s), and over one answer that was lost (20 s); a longer outage ends the session, which says so. */
 const sendRetry = { retries: 25, initialRetryTime: 50, maxRetryTime: 1_000 };
-const connectPatienceMs = 30_000;
-const sendPatienceMs = 120_000;
+const connectPatienceMs = 20_000;
+const sendPatienceMs = 25_000;
 const storePatienceMs = 20_000;
 
 export async function openAppender(options: ClientOptions, signal: AbortSignal): Promise<LogAppender> {

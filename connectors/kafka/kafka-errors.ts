@@ -75,7 +75,8 @@ export function asLogError(brokers: readonly string[], thrown: unknown): unknown
   if (types.some((type) => notAllowed.has(type))) return error("log.privileges", "the broker refuses it to this user");
   if (types.some((type) => refusedTopic.has(type))) return error("log.refused", "the broker refuses a topic");
   if (types.includes("UNKNOWN_TOPIC_OR_PARTITION")) return error("log.topic-missing", "a topic is not there");
+  // What we send is far below the limit that topics are made with, and every record was measured.
   if (types.includes("MESSAGE_TOO_LARGE") || types.includes("RECORD_LIST_TOO_LARGE"))
-    return error("log.record-too-large", "the broker finds a batch too large");
+    return error("log.topic-settings", "a topic takes smaller batches than it must (max.message.bytes)");
   return error("log.unavailable", "the broker cannot be used");
 }

@@ -61,6 +61,8 @@ const slotRecordsMax = 2_000;
 const totalBytesMax = 4 * 1024 * 1024;
 const totalRecordsMax = 6_000;
 const patienceMs = 10_000;
+/** The broker answers a fetch at once or after `idleWaitMs`; far beyond it the way to it is dead, whether or not anybody says so. */
+const fetchPatienceMs = 8_000;
 const growthCheckMs = 100;
 const emptyAnswersMax = 3;
 
@@ -192,6 +194,7 @@ export class KafkaTail implements LogTail {
   /** Never rejects: what goes wrong ends up in `next`. */
   async #fetch(wanted: readonly Slot[]): Promise<void> {
     const request = {};
+    const startedMs = this.link.options.clock.monotonicMs();
     for (const slot of wanted) slot.request = request;
     try {
       await this.link.askOnce(
@@ -206,10 +209,11 @@ export class KafkaTail implements LogTail {
           await Promise.all([...byBroker].map(([broker, slots]) => this.#fetchFrom(cluster, broker, slots, request)));
         },
         this.#closing.signal,
+        fetchPatienceMs,
       );
     } catch (error) {
       for (const slot of wanted) if (slot.request === request) slot.request = null;
-      await this.#recover(error);
+      await this.#recover(error, startedMs);
     }
     this.#pump();
   }
@@ -277,12 +281,13 @@ export class KafkaTail implements LogTail {
     }
   }
 
-  async #recover(error: unknown): Promise<void> {
+  /** `startedMs`: when that was asked which was not answered. */
+  async #recover(error: unknown, startedMs: number): Promise<void> {
     if (this.#failure !== null || this.#resting) return;
     const { clock } = this.link.options;
     const missing = error instanceof TailraceError && error.code === "log.topic-missing";
     const transient = error instanceof TailraceError && (error.verdict === "retry" || isStaleLeader(error.cause));
-    this.#troubleSinceMs ??= clock.monotonicMs();
+    this.#troubleSinceMs ??= startedMs;
     if ((!missing && !transient) || clock.monotonicMs() - this.#troubleSinceMs > patienceMs) return this.#fail(error);
     this.#resting = true;
     try {

@@ -3,8 +3,10 @@
  * encoding. Errors pass as the server sent them; the public methods of the target translate them.
  */
 import { once } from "node:events";
+import { Socket } from "node:net";
 import pg, { type QueryResult } from "pg";
 import { from as copyFrom } from "pg-copy-streams";
+import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import type { ConnectionSettings } from "./connection-url.js";
 import { sqlState, withTargetErrors } from "./pg-errors.js";
@@ -24,6 +26,8 @@ export interface OpenOptions {
   readonly applicationName: string;
   /** All statements are sent at once; COPY is impossible. */
   readonly pipelined: boolean;
+  /** What is asked is small: an answer that takes longer will not come. Without it a statement may take as long as it likes. */
+  readonly answerMsMax?: number;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -55,18 +59,34 @@ const sessionSettings: Readonly<Record<string, string>> = {
   jit: "off",
 };
 
+/** A server that is not there any more says no goodbye. */
+const farewellMs = 2_000;
+
+interface Opened {
+  readonly client: pg.Client;
+  readonly socket: Socket;
+  readonly answerMsMax: number | null;
+}
+
 export class Connection implements AsyncDisposable {
   #lost: unknown = null;
+  #unanswered = 0;
+  #waitingSinceMs: number | null = null;
+  private readonly client: pg.Client;
 
   private constructor(
     readonly pid: number,
-    private readonly client: pg.Client,
-  ) {}
+    private readonly opened: Opened,
+  ) {
+    this.client = opened.client;
+  }
 
   static async open(settings: ConnectionSettings, options: OpenOptions): Promise<Connection> {
     const { connectTimeoutMs, lockTimeoutMs, ...where } = settings;
+    const socket = new Socket();
     const client = new pg.Client({
       ...where,
+      stream: () => socket,
       application_name: options.applicationName,
       connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,
@@ -79,11 +99,12 @@ export class Connection implements AsyncDisposable {
       async () => {
         await client.connect();
         try {
-          const pid = await greet(client, { ...sessionSettings, lock_timeout: `${lockTimeoutMs}ms`, ...options.settings });
-          early = new Connection(pid, client);
+          const greeted = greet(client, { ...sessionSettings, lock_timeout: `${lockTimeoutMs}ms`, ...options.settings });
+          const pid = await inTime(greeted, connectTimeoutMs, () => socket.destroy());
+          early = new Connection(pid, { client, socket, answerMsMax: options.answerMsMax ?? null });
           return early;
         } catch (thrown) {
-          await client.end();
+          await goodbye(client, socket);
           throw thrown;
         }
       },
@@ -93,8 +114,18 @@ export class Connection implements AsyncDisposable {
 
   async query<Row extends pg.QueryResultRow = pg.QueryResultRow>(query: string | Query): Promise<QueryResult<Row>> {
     const { name, text, values } = typeof query === "string" ? { text: query } : query;
-    if (values === undefined) return this.client.query<Row>(text);
-    return this.client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+    if (this.#unanswered++ === 0) this.#waitingSinceMs = systemClock.monotonicMs();
+    try {
+      const asked: Promise<QueryResult<Row>> =
+        values === undefined
+          ? this.client.query<Row>(text)
+          : this.client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+      const { answerMsMax } = this.opened;
+      if (answerMsMax === null) return await asked;
+      return await inTime(asked, answerMsMax, () => this.break(silent(answerMsMax)));
+    } finally {
+      this.#waitingSinceMs = --this.#unanswered === 0 ? null : systemClock.monotonicMs();
+    }
   }
 
   /** Rows only. */
@@ -128,20 +159,48 @@ export class Connection implements AsyncDisposable {
     return this.#lost;
   }
 
-  /** Idempotent. Waits for what was asked before. */
+  /** For how long nothing has been answered of what was asked; null: nothing is asked. */
+  waitingMs(): number | null {
+    return this.#waitingSinceMs === null ? null : systemClock.monotonicMs() - this.#waitingSinceMs;
+  }
+
+  /** Gives it up at once: what waits for an answer is rejected. */
+  break(reason: unknown): void {
+    this.lose(reason);
+    this.opened.socket.destroy();
+  }
+
+  /** Idempotent. Waits for what was asked before, unless nobody answers. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const { client, socket } = this.opened;
     const wasLost = this.#lost !== null;
     this.#lost ??= new TailraceError("target.unavailable", { what: "The connection was closed" });
-    const ended = this.client.end();
     // A lost one may never say that it has ended; asking frees its socket all the same.
-    if (wasLost) ended.catch(() => {});
-    else await ended;
+    if (wasLost) client.end().catch(() => {});
+    else await goodbye(client, socket);
   }
 
   private lose(error: unknown): void {
     this.#lost ??= error;
   }
 }
+
+async function goodbye(client: pg.Client, socket: Socket): Promise<void> {
+  await inTime(client.end(), farewellMs, () => socket.destroy());
+}
+
+/** `late` is called once when the work takes longer; it must make the work end. */
+async function inTime<T>(work: Promise<T>, ms: number, late: () => void): Promise<T> {
+  const done = new AbortController();
+  systemClock.delay(ms, done.signal).then(late, () => {});
+  try {
+    return await work;
+  } finally {
+    done.abort();
+  }
+}
+
+const silent = (ms: number): TailraceError => new TailraceError("target.unavailable", { what: `PostgreSQL has not answered for ${ms} ms` });
 
 async function greet(client: pg.Client, settings: Readonly<Record<string, string>>): Promise<number> {
   const { rows } = await client.query<{ version: number; number: string; encoding: string; pid: number }>(

@@ -2,12 +2,13 @@
  * Who may write to a pipeline's tables: one owner per (pipeline, group, direction), by a session advisory lock on a connection of its own.
  *
  * Promises: the lock's session is asked for something every 500 ms, and the server ends it when it was silent for 5 s, so a process that is stopped
- * or cut off loses the lock. A successor that finds the holder silent ends its sessions; once it has the lock, it ends whatever sessions of the last
+ * or cut off loses the lock. A server that is silent for as long is given up, and with it the connections beside the lock. A successor that finds the holder silent ends its sessions; once it has the lock, it ends whatever sessions of the last
  * owner are left, since one of them may hold the row that the fence needs. Safety does not hang on any of this: the fence alone decides what commits.
  */
 import { createHash } from "node:crypto";
 import type { Clock } from "../../core/clock.js";
 import { isAbort, TailraceError } from "../../core/errors.js";
+import { Companions } from "./companions.js";
 import { Connection } from "./connection.js";
 import type { ConnectionSettings } from "./connection-url.js";
 import { asTargetError } from "./pg-errors.js";
@@ -18,6 +19,8 @@ export type OwnedPlace = Omit<Place, "direction"> & { readonly direction: Place[
 
 const beatMs = 500;
 const silenceMax = "5s";
+/** The lock is gone by then, whatever the server has to say later. Longer than the server's own patience: its word is the better one. */
+const answerMsMax = 10_000;
 const askAgainMs = 50;
 
 export interface OwnershipOptions<P extends OwnedPlace = Place> {
@@ -30,6 +33,7 @@ export interface OwnershipOptions<P extends OwnedPlace = Place> {
 
 export class Ownership implements AsyncDisposable {
   readonly #closing = new AbortController();
+  readonly #companions = new Companions();
   #beating: Promise<void> = Promise.resolve();
   #lost: unknown = null;
 
@@ -42,6 +46,7 @@ export class Ownership implements AsyncDisposable {
     const connection = await Connection.open(options.settings, {
       applicationName: options.applicationName,
       pipelined: false,
+      answerMsMax,
       settings: { idle_session_timeout: silenceMax },
     });
     try {
@@ -69,6 +74,11 @@ export class Ownership implements AsyncDisposable {
     });
   }
 
+  /** A connection that lives and dies with the lock. */
+  accompany(connection: Connection): void {
+    this.#companions.add(connection);
+  }
+
   /** Ends sessions that an earlier owner left behind. */
   async endSessions(pids: readonly number[], applicationName: string): Promise<void> {
     await endSessions(this.connection, pids, applicationName);
@@ -85,11 +95,13 @@ export class Ownership implements AsyncDisposable {
     try {
       for (;;) {
         await this.clock.delay(beatMs, this.#closing.signal);
-        await this.connection.query("SELECT 1");
+        await this.#companions.check(this.connection);
       }
     } catch (thrown) {
-      // Kept for the next who asks; nothing can be done about it here.
-      if (!isAbort(thrown)) this.#lost = thrown;
+      if (isAbort(thrown)) return;
+      // Kept for the next who asks; who waits for an answer is told at once.
+      this.#lost = thrown;
+      this.#companions.break(thrown);
     }
   }
 }

@@ -42,8 +42,10 @@ export class PostgresSession implements TargetSession {
       held.push(ownership);
       const pipelined = await Connection.open(settings, { applicationName, pipelined: true });
       held.push(pipelined);
+      ownership.accompany(pipelined);
       const plain = await Connection.open(settings, { applicationName, pipelined: false });
       held.push(plain);
+      ownership.accompany(plain);
       return await takeOver(options, { ownership, pipelined, plain }, signal);
     } catch (thrown) {
       for (const resource of held.reverse()) await resource[Symbol.asyncDispose]();
@@ -57,6 +59,10 @@ export class PostgresSession implements TargetSession {
 
   get applied(): AppliedCut | null {
     return this.#applied;
+  }
+
+  assertOwned(): void {
+    this.ownership.assertHeld();
   }
 
   async apply(window: Window, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {

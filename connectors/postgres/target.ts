@@ -15,6 +15,9 @@ import { readActiveState, readPassed, readTotals } from "./state.js";
 import { stateExists } from "./state-schema.js";
 import { readStoredPlan } from "./stored-plan.js";
 
+/** A few rows of our own state, for which somebody's lock is waited for as well. */
+const answerMsMax = 20_000;
+
 export interface PostgresTargetOptions {
   readonly settings: ConnectionSettings;
   readonly pipeline: PipelineId;
@@ -84,7 +87,7 @@ export class PostgresTarget implements Target {
     signal: AbortSignal,
   ): Promise<TargetSession> {
     const { settings, applicationName, clock, pipeline } = this.options;
-    const prepared = await this.#ask(signal, stateExists);
+    const prepared = await this.#ask(signal, stateExists, { answerMsMax });
     if (!prepared) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline", where: { pipeline } });
     const place = { pipeline, group: claim.group, direction: claim.direction };
     return withTargetErrors(() => PostgresSession.open({ settings, applicationName, clock, place, takeoverMs: claim.takeoverMs }, signal));
@@ -97,15 +100,20 @@ export class PostgresTarget implements Target {
   /** Nothing to release: every question has closed its connection. */
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  async #ask<T>(signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
+  /** `work` may take long: tables are made and dropped. */
+  async #ask<T>(
+    signal: AbortSignal,
+    work: (connection: Connection) => Promise<T>,
+    answer: { readonly answerMsMax?: number } = {},
+  ): Promise<T> {
     signal.throwIfAborted();
     const { settings, applicationName } = this.options;
-    await using connection = await Connection.open(settings, { applicationName, pipelined: false });
+    await using connection = await Connection.open(settings, { applicationName, pipelined: false, ...answer });
     return await withTargetErrors(() => work(connection));
   }
 
   async #askState<T>(signal: AbortSignal, whenMissing: T, work: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#ask(signal, async (connection) => ((await stateExists(connection)) ? work(connection) : whenMissing));
+    return this.#ask(signal, async (connection) => ((await stateExists(connection)) ? work(connection) : whenMissing), { answerMsMax });
   }
 
   #assertOurs(plan: TargetPlan): void {

@@ -74,6 +74,7 @@ export const isBusy = (thrown: unknown): boolean =>
 function codeOf(sqlite: string): ErrorCode {
   if (/^SQLITE_(BUSY|LOCKED)/.test(sqlite)) return "source.busy";
   if (sqlite === "SQLITE_FULL") return "source.full";
-  if (/^SQLITE_(NOTADB|CORRUPT)/.test(sqlite)) return "source.not-a-database";
+  if (sqlite.startsWith("SQLITE_CORRUPT")) return "source.damaged";
+  if (sqlite === "SQLITE_NOTADB") return "source.not-a-database";
   return "source.unavailable";
 }

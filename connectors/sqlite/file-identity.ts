@@ -1,6 +1,8 @@
 /**
- * Whether the file at the source's path still is the one that is open. After a restore by rename an open connection goes on with a file that
- * nobody else sees: reads would be stale and writes lost. Only stat() is used: opening and closing the file would drop SQLite's locks.
+ * Whether the file at the source's path still is the one that is open, and with it its -wal and -shm. After a restore by rename an open connection
+ * goes on with a file that nobody else sees: reads would be stale and writes lost. Without its -shm it shares no lock with the application, and
+ * without its -wal it tells the application of commits that nobody can read: a write of ours would damage the file. While a connection is open SQLite
+ * itself removes neither. Only stat() is used: opening and closing the file would drop SQLite's locks.
  */
 import { statSync } from "node:fs";
 import { type FSWatcher, watch } from "chokidar";
@@ -10,6 +12,7 @@ const watchMs = 250;
 
 export class FileIdentity implements AsyncDisposable {
   readonly #opened: FileId;
+  #sides: readonly { readonly path: string; readonly id: FileId }[] = [];
   #watcher: FSWatcher | null = null;
 
   /** Legal right before the file is opened; `check` right after tells whether it was this one. */
@@ -17,6 +20,15 @@ export class FileIdentity implements AsyncDisposable {
     const now = fileId(path);
     if (now === null) throw replaced(path, "The source's file is gone");
     this.#opened = now;
+  }
+
+  /** Legal once a connection has read and written: then -wal and -shm are there. */
+  holdSides(): void {
+    this.#sides = ["-wal", "-shm"].flatMap((side) => {
+      const path = `${this.path}${side}`;
+      const id = fileId(path);
+      return id === null ? [] : [{ path, id }];
+    });
   }
 
   /**
@@ -31,8 +43,9 @@ export class FileIdentity implements AsyncDisposable {
   check(): void {
     const now = fileId(this.path);
     if (now === null) throw replaced(this.path, "The source's file is gone");
-    if (now.inode !== this.#opened.inode || now.device !== this.#opened.device) {
-      throw replaced(this.path, "The source's file was replaced by another one");
+    if (!isSame(now, this.#opened)) throw replaced(this.path, "The source's file was replaced by another one");
+    for (const { path, id } of this.#sides) {
+      if (!isSame(fileId(path), id)) throw replaced(path, "A file beside the source's file was deleted or replaced while it was in use");
     }
   }
 
@@ -45,6 +58,8 @@ interface FileId {
   readonly inode: bigint;
   readonly device: bigint;
 }
+
+const isSame = (a: FileId | null, b: FileId): boolean => a !== null && a.inode === b.inode && a.device === b.device;
 
 function fileId(path: string): FileId | null {
   const stat = statSync(path, { throwIfNoEntry: false, bigint: true });

@@ -9,7 +9,16 @@ import { uniteColumns } from "../../core/capture/widening.js";
 import type { GroupId, PipelineId } from "../../core/vocabulary/ids.js";
 import type { ColumnDescription, TableDescription } from "../../core/vocabulary/table.js";
 import type { Database } from "./database.js";
-import { digest, highestSchema, type InstalledTable, isInstalled, readInstalled, readState, refuseOtherPipeline } from "./installed.js";
+import {
+  digest,
+  hasInstallStamp,
+  highestSchema,
+  type InstalledTable,
+  isInstalled,
+  readInstalled,
+  readState,
+  refuseOtherPipeline,
+} from "./installed.js";
 import { quoteName, quoteText } from "./quote.js";
 import { ordinaryTables, ourTriggers, whatChanged } from "./schema-check.js";
 import { readTableFacts, type TableFacts } from "./table-facts.js";
@@ -86,10 +95,12 @@ function* schemaStatements(database: Database, wanted: readonly SourceTable[], w
   }
   const hasState = has(database, "_cdc_state");
   if (!hasState) {
-    yield "CREATE TABLE _cdc_state (id INTEGER PRIMARY KEY, pipeline, history, applying, fence_until, fence_kept, fence_marker, fence_seq, acknowledged, holds)";
+    yield "CREATE TABLE _cdc_state (id INTEGER PRIMARY KEY, pipeline, history, applying, fence_until, fence_kept, fence_marker, fence_seq, acknowledged, holds, installed)";
+  } else if (!hasInstallStamp(database)) {
+    yield "ALTER TABLE _cdc_state ADD COLUMN installed";
   }
   if (!hasState || readState(database, who.group) === null) {
-    yield `INSERT INTO _cdc_state (id, pipeline, history, applying, fence_until, fence_kept, acknowledged) VALUES (${who.group}, ${quoteText(who.pipeline)}, 0, 0, NULL, 0, NULL)`;
+    yield `INSERT INTO _cdc_state (id, pipeline, history, applying, fence_until, fence_kept, acknowledged, installed) VALUES (${who.group}, ${quoteText(who.pipeline)}, 0, 0, NULL, 0, NULL, lower(hex(randomblob(8))))`;
   }
 }
 

@@ -46,6 +46,17 @@ export function readState(database: Database, group: GroupId): StoredState | nul
   return row === undefined ? null : { pipeline: row[0], history: row[1], acknowledged: row[2] };
 }
 
+/** Files that were captured by an earlier version have none until the next `apply`. */
+export const hasInstallStamp = (database: Database): boolean =>
+  (database.pragma("table_info(_cdc_state)") as { name: string }[]).some(({ name }) => name === "installed");
+
+/** Random text made with our row of state: what tells two pasts apart before either has a row in its log. "" when there is none. */
+export function readInstallStamp(database: Database, group: GroupId): string {
+  if (!hasInstallStamp(database)) return "";
+  const stamp: unknown = database.prepare("SELECT installed FROM _cdc_state WHERE id = ?").pluck().get(group);
+  return typeof stamp === "string" ? stamp : "";
+}
+
 export function refuseOtherPipeline(state: StoredState, pipeline: PipelineId, path: string): void {
   if (state.pipeline === pipeline) return;
   throw new TailraceError("source.other-pipeline", {

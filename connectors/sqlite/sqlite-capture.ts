@@ -2,6 +2,7 @@
  * The capture log of one SQLite file, for the pure reader. Owns two connections: one that only reads (all its transactions are short and
  * end before anybody else runs) and one that writes the few things that are ours.
  */
+import { makeAnchor } from "../../core/capture/anchor.js";
 import type { CapturedTable, CaptureLog, CaptureView, LogPage, PageLimits } from "../../core/capture/capture-log.js";
 import { uniteColumns } from "../../core/capture/widening.js";
 import { TailraceError } from "../../core/errors.js";
@@ -9,7 +10,7 @@ import { type GroupId, type PipelineId, schemaVersion } from "../../core/vocabul
 import type { ColumnDescription, TableDescription } from "../../core/vocabulary/table.js";
 import type { Key } from "../../core/vocabulary/value.js";
 import { type Database, type Statement, withSqliteErrors } from "./database.js";
-import { highestSchema, type InstalledTable, readInstalled } from "./installed.js";
+import { highestSchema, type InstalledTable, readInstallStamp, readInstalled } from "./installed.js";
 import { LogReader } from "./log-reader.js";
 import { checkCapture } from "./schema-check.js";
 import { TableReader } from "./table-reader.js";
@@ -132,7 +133,7 @@ export class SqliteCapture implements CaptureLog {
       tables: () => this.#captured,
       newest: () => log.newest(),
       oldest: () => log.oldest(),
-      anchorAt: (seq) => log.anchorAt(seq),
+      anchorAt: (seq) => (seq === 0 ? makeAnchor(0, null, readInstallStamp(this.#options.reader, this.#options.group)) : log.anchorAt(seq)),
       count: (after, until) => log.count(after, until),
       page: (after, until, limits) => log.page(after, until, limits),
       notes: (after, until) => log.notes(after, until),

@@ -64,6 +64,7 @@ export async function openSqliteSource(options: SqliteSourceOptions): Promise<So
     writer.pragma("foreign_keys = OFF");
     identity.check();
     checkReadable(reader, options);
+    identity.holdSides();
     const statement = reader.prepare("PRAGMA data_version").pluck();
     const dataVersion = (): unknown => statement.get();
     const wakeup = hold(new Wakeup({ path: options.path, clock, dataVersion }), (it) => it[Symbol.dispose]());
@@ -197,7 +198,7 @@ class SqliteSource implements Source {
   /** False after a restore that the next batch will notice: its rows, which nobody has read, have numbers that look old. */
   #isSamePast(): boolean {
     const past = this.#reading?.past ?? null;
-    if (past === null || past.at.order === 0) return past !== null;
+    if (past === null) return false;
     const here = this.#capture.read((view) => view.anchorAt(past.at.order));
     return here !== null && sameBytes(here, past.anchor);
   }

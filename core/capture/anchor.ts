@@ -6,9 +6,6 @@ import { type Anchor, anchor, sameBytes } from "../vocabulary/ids.js";
 import { isAbove, type Position } from "../vocabulary/position.js";
 import type { Beginning } from "../contracts/source.js";
 
-/** Of a log that was still empty. */
-export const emptyLogAnchor: Anchor = makeAnchor(0, null, "");
-
 export function makeAnchor(seq: number, ts: number | null, digest: string): Anchor {
   return anchor(Buffer.from(JSON.stringify([seq, ts, digest]), "utf8"));
 }
@@ -18,7 +15,7 @@ export interface AnchoredLog {
   /** 0 when the log is empty. */
   newest(): number;
   oldest(): number;
-  /** null: there is no such row. */
+  /** null: there is no such row. Of 0, the beginning of the log, there always is one: what tells this installation from any other. */
   anchorAt(seq: number): Anchor | null;
   /** Number of rows with after < seq ≤ until. */
   count(after: number, until: number): number;
@@ -37,10 +34,8 @@ export function isSamePast(past: Past, later: Beginning["later"], log: AnchoredL
   const newest = log.newest();
   const seq = past.at.order;
   if (newest < seq) return false;
-  if (seq > 0) {
-    const here = log.anchorAt(seq);
-    if (here === null || !sameBytes(here, past.anchor)) return false;
-  }
+  const here = log.anchorAt(seq);
+  if (here === null || !sameBytes(here, past.anchor)) return false;
   if (log.count(seq, newest) !== newest - seq) return false;
   return later.every((cut) => !isAbove(cut.position, past.at) || agrees(cut, past, log));
 }
@@ -48,7 +43,7 @@ export function isSamePast(past: Past, later: Beginning["later"], log: AnchoredL
 function agrees(cut: Beginning["later"][number], past: Past, log: AnchoredLog): boolean {
   if (cut.position.history > past.at.history) return false;
   const seq = cut.position.order;
-  if (seq === 0 || seq < log.oldest()) return true;
+  if (seq > 0 && seq < log.oldest()) return true;
   const here = log.anchorAt(seq);
   return here !== null && sameBytes(here, cut.anchor);
 }

@@ -11,7 +11,7 @@ import { type GroupId, rereadId } from "../vocabulary/ids.js";
 import { isAbove, type Position, position } from "../vocabulary/position.js";
 import { keyOf } from "../vocabulary/table.js";
 import type { Key, Row } from "../vocabulary/value.js";
-import { emptyLogAnchor, isSamePast, type Past } from "./anchor.js";
+import { isSamePast, type Past } from "./anchor.js";
 import { CaptureBatch, type BatchPlan } from "./capture-batch.js";
 import type { CapturedTable, CaptureLog, CaptureView, LogPage, PageLimits } from "./capture-log.js";
 import { readChunks, type ChunkLimits } from "./chunks.js";
@@ -151,7 +151,7 @@ export class CaptureReader {
       keyOf: (table, row) => this.#keyOf(table, row),
     });
     const phase: Phase = start.phase === "streaming" || !isWithholding(chunks.rereads) ? "streaming" : "snapshot";
-    const anchorNow = until === 0 ? emptyLogAnchor : view.anchorAt(until);
+    const anchorNow = view.anchorAt(until);
     if (anchorNow === null) throw new Error(`the newest log row ${until} cannot be read`);
     const at = chunks.at;
     return {

@@ -77,6 +77,8 @@ export interface LeftOut {
 export interface TargetSession extends AsyncDisposable {
   readonly epoch: OwnerEpoch;
   readonly applied: AppliedCut | null;
+  /** Legal at any time, costs nothing. Throws when the owner's lock is lost: somebody else may own the target by now. */
+  assertOwned(): void;
   /**
    * One window, one transaction, first statement the compare-and-set on (before, epoch, direction). Durable on return: rows,
    * `window.after()`, conservation counts. Rejects with nothing changed, or with `target.undecided` when the COMMIT's answer was lost: then

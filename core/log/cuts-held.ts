@@ -1,8 +1,10 @@
 /** Looks into `.cuts` beside the tail: is the log the one, and does it still hold what was read from it? */
+import type { AppliedCut } from "../contracts/log.js";
 import type { LogStore, StoredRecord } from "../contracts/log-store.js";
 import { TailraceError } from "../errors.js";
 import { cutsTopic } from "../topics.js";
 import { type LogId, type Offset, offset, type Topic } from "../vocabulary/ids.js";
+import { samePosition } from "../vocabulary/position.js";
 import { decodeCutsRecord } from "./cut-records.js";
 
 /** null while no writer has opened the log. */
@@ -38,4 +40,12 @@ export async function recordAt(store: LogStore, cuts: Topic, at: Offset, signal:
     if (found?.offset === at) return found;
   }
   return null;
+}
+
+/** The record of an applied cut at its offset; null when another record, or none, stands there now. */
+export async function cutHeld(store: LogStore, cuts: Topic, applied: AppliedCut, signal: AbortSignal): Promise<StoredRecord | null> {
+  const stored = await recordAt(store, cuts, applied.offset, signal);
+  const record = stored === null ? null : decodeCutsRecord(stored);
+  const isIt = record?.kind === "cut" && record.epoch === applied.epoch && samePosition(record.position, applied.position);
+  return isIt ? stored : null;
 }

@@ -9,6 +9,7 @@ import { comparePositions, isAbove, origin, type Position, samePosition } from "
 import { Claims } from "./claims.js";
 import type { CutsEvent } from "./cut-queue.js";
 import type { CutBody, CutRecord } from "./cut-records.js";
+import { eachRecord } from "./each-record.js";
 import type { ProtocolRules } from "./rules.js";
 
 export interface PickInput {
@@ -97,14 +98,21 @@ async function countWhole(segments: readonly Segment[], input: PickInput, signal
     for (const [partition, bounds] of (input.bounds.get(topic) ?? []).entries()) {
       const begins = segments.map((segment) => segment.base.ends.get(topic)?.[partition] ?? 0);
       const from = offset(Math.max(bounds.first, Math.min(...begins)));
-      await eachRecord(input, { topic, partition, from, until: bounds.end }, signal, (epoch, at, offsetOf) => {
+      let unreadableTo = 0;
+      const unreadable = (at: Offset): void => {
+        unreadableTo = at + 1;
+      };
+      const take = (epoch: number, at: Position, offsetOf: Offset): void => {
         const of = byEpoch.get(epoch);
         // Below its start's ends no reader looks for it: a partition that has lost its tail may hold records of an epoch there.
         if (of === undefined || offsetOf < (begins[of.i] ?? 0) || !isAbove(at, of.segment.base.position)) return;
+        // A reader of this epoch stops in front of what cannot be read; only a start that lies behind it takes the reader further.
+        if (unreadableTo > (begins[of.i] ?? 0)) return;
         const bucket = found[of.i];
         const cut = firstAtOrAbove(of.segment.cuts, at);
         if (bucket !== undefined) bucket[cut] = (bucket[cut] ?? 0) + 1;
-      });
+      };
+      await eachRecord(input, { topic, partition, from, until: bounds.end }, { take, unreadable }, signal);
     }
     segments.forEach((segment, i) => {
       whole[i] = Math.min(whole[i] ?? 0, wholePrefix(segment, topic, found[i] ?? new Uint32Array()));
@@ -138,27 +146,4 @@ function firstAtOrAbove(cuts: readonly CutRecord[], at: Position): number {
     else high = middle;
   }
   return low;
-}
-
-interface Range {
-  readonly topic: Topic;
-  readonly partition: number;
-  readonly from: Offset;
-  readonly until: Offset;
-}
-
-export async function eachRecord(
-  { store, decoder }: Pick<PickInput, "store" | "decoder">,
-  { topic, partition, from, until }: Range,
-  signal: AbortSignal,
-  take: (epoch: number, at: Position, offset: Offset) => void,
-): Promise<void> {
-  if (from >= until) return;
-  for await (const page of store.scan(topic, partition, { from, until }, signal)) {
-    const decoded = await decoder.decode(page, signal);
-    page.forEach((stored, i) => {
-      const record = decoded[i] ?? null;
-      if (record !== null) take(record.epoch, record.at, stored.offset);
-    });
-  }
 }

@@ -17,7 +17,7 @@ import { type GroupId, type LogId, type Offset, offset, type Topic } from "../vo
 import { comparePositions, formatPosition, isAbove, type Position, samePosition } from "../vocabulary/position.js";
 import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
-import { gap, isHeld, readLogId, recordAt } from "./cuts-held.js";
+import { cutHeld, gap, isHeld, readLogId } from "./cuts-held.js";
 import { heldBytes, Lane } from "./lane.js";
 import { direct, type FlowLimits, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
@@ -73,8 +73,8 @@ export class CutLogReader implements LogReader, WindowSource {
   #idle = false;
   /** The last read brought nothing: what is missing is not on its way (a writer stores a cut behind its rows). */
   #stalled = false;
-  /** Of a record that cannot be read. Windows that were here before it are handed over, then it is thrown. */
-  #unreadable: unknown = null;
+  /** Of a record that cannot be read. What was here before it is handed over; unless `.cuts`, alone followed then, has a start beyond it, it is thrown. */
+  #unreadable: Error | null = null;
   #verifiedMs = 0;
 
   constructor(options: LogReaderOptions) {
@@ -194,13 +194,13 @@ export class CutLogReader implements LogReader, WindowSource {
 
   /** `stop` ends the waiting; what has come is taken in all the same. */
   async #pump(needs: ((lane: Lane) => boolean) | null, signal: AbortSignal, stop: AbortSignal = signal): Promise<void> {
-    if (this.#unreadable !== null) throw this.#unreadable;
     this.#flow(needs);
     const waitMs = this.#undecided === null ? 1_000 : 200;
     const records = await this.#openTail().next(waitMs, stop);
     this.#idle = records === null && needs === null;
     this.#stalled = records === null;
-    if (records === null || this.#undecided !== null) await this.#verify(signal);
+    if (this.#stalled && this.#unreadable !== null) throw this.#unreadable;
+    if (this.#stalled || this.#undecided !== null) await this.#verify(signal);
     if (records !== null) await this.#take(records, signal);
   }
 
@@ -220,9 +220,8 @@ export class CutLogReader implements LogReader, WindowSource {
 
   async #take(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {
     const first = records[0];
-    if (first === undefined) return;
-    if (first.topic === this.#cuts) this.#takeCuts(records);
-    else await this.#takeRecords(first.topic, first.partition, records, signal);
+    if (first?.topic === this.#cuts) this.#takeCuts(records);
+    else if (first !== undefined) await this.#takeRecords(first.topic, first.partition, records, signal);
   }
 
   // ── opening ──
@@ -268,11 +267,8 @@ export class CutLogReader implements LogReader, WindowSource {
 
   async #stillThere(after: AppliedCut, first: Offset, end: Offset, signal: AbortSignal): Promise<boolean> {
     if (after.offset < first || after.offset >= end) return false;
-    const stored = await recordAt(this.#options.store, this.#cuts, after.offset, signal);
-    const record = stored === null ? null : decodeCutsRecord(stored);
-    if (record?.kind !== "cut" || record.epoch !== after.epoch || !samePosition(record.position, after.position)) return false;
-    this.#lastCuts = stored;
-    return true;
+    this.#lastCuts = await cutHeld(this.#options.store, this.#cuts, after, signal);
+    return this.#lastCuts !== null;
   }
 
   // ── deciding ──
@@ -281,6 +277,7 @@ export class CutLogReader implements LogReader, WindowSource {
   async #obey(start: StartRecord, signal: AbortSignal): Promise<void> {
     const bounds = await this.#options.store.bounds(this.#options.topics, signal);
     passing("sink.seek-before");
+    this.#unreadable = null;
     for (const lane of this.#lanes.all()) {
       const first = bounds.get(lane.topic)?.[lane.partition]?.first ?? 0;
       const begins = start.ends.get(lane.topic)?.[lane.partition] ?? 0;
@@ -304,10 +301,13 @@ export class CutLogReader implements LogReader, WindowSource {
     const now = this.#options.clock.monotonicMs();
     if (this.#undecided === null || !samePosition(this.#undecided.position, position)) this.#undecided = { position, sinceMs: now };
     if (now - this.#undecided.sinceMs > this.#limits.watchdogMs) {
-      throw new TailraceError("log.undecided", {
-        what: "records of a cut are missing and no start of a writer says what holds",
-        where: { position: formatPosition(position), offset: cut.offset },
-      });
+      throw (
+        this.#unreadable ??
+        new TailraceError("log.undecided", {
+          what: "records of a cut are missing and no start of a writer says what holds",
+          where: { position: formatPosition(position), offset: cut.offset },
+        })
+      );
     }
   }
 
@@ -351,7 +351,7 @@ export class CutLogReader implements LogReader, WindowSource {
     if (obeyed === null) return;
     passing("sink.fetched");
     const decoded = await this.#options.decoder.decode(fresh, signal).catch((thrown: unknown) => {
-      this.#unreadable = thrown;
+      this.#unreadable = thrown instanceof Error ? thrown : new Error(String(thrown));
       return [];
     });
     passing("sink.decoded");
@@ -371,7 +371,8 @@ export class CutLogReader implements LogReader, WindowSource {
 
   #flow(needs: ((lane: Lane) => boolean) | null): void {
     const tail = this.#openTail();
-    direct(tail, this.#lanes, { limits: this.#limits, obeyed: this.#required().obeyed !== null, needs });
+    const obeyed = this.#required().obeyed !== null && this.#unreadable === null;
+    direct(tail, this.#lanes, { limits: this.#limits, obeyed, needs });
     const pauseCuts = this.#required().size > cutsHeld && this.#undecided === null;
     if (pauseCuts === this.#cutsPaused) return;
     this.#cutsPaused = pauseCuts;

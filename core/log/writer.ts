@@ -27,7 +27,8 @@ import { comparePositions, type Position, samePosition } from "../vocabulary/pos
 import { Claims } from "./claims.js";
 import type { CutsEvent } from "./cut-queue.js";
 import { type CutRecord, type CutsRecord, decodeCutsRecord, encodeCutsRecord, type StartRecord } from "./cut-records.js";
-import { eachRecord, type Picked, pick } from "./pick.js";
+import { eachRecord } from "./each-record.js";
+import { type Picked, pick } from "./pick.js";
 import { allRules, type ProtocolRules } from "./rules.js";
 import { WriterSession } from "./session.js";
 
@@ -224,10 +225,12 @@ export class CutLogWriter implements LogWriter {
     for (const [topic, partitions] of bounds) {
       for (const [partition, { first, end }] of partitions.entries()) {
         const from = offset(Math.max(first, end - tailRecords));
-        await eachRecord(this.#options, { topic, partition, from, until: end }, signal, (of, at) => {
+        const take = (of: number, at: Position): void => {
           epoch = Math.max(epoch, of);
           history = Math.max(history, at.history);
-        });
+        };
+        // What is not ours says nothing of our epochs, and must not keep a writer from starting.
+        await eachRecord(this.#options, { topic, partition, from, until: end }, { take, unreadable: () => {} }, signal);
       }
     }
     return { epoch, history };

@@ -4,6 +4,7 @@ import { connectTarget } from "../../connectors/postgres/connect.js";
 import type { Clock } from "../../core/clock.js";
 import type { Target } from "../../core/contracts/target.js";
 import { LogAppliedPublisher } from "../../core/log/applied-board.js";
+import { PatientStore } from "../../core/log/patient-store.js";
 import { CutLogReader } from "../../core/log/reader.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
@@ -25,7 +26,7 @@ export interface ServiceHost {
 export async function openSinkService(settings: Settings, url: Secret, host: ServiceHost): Promise<SinkService> {
   const { prefix, pipeline } = settings;
   const { clock, log, metrics } = host;
-  const store = await openLog(settings.log, `${prefix}-sink`, clock);
+  const store = new PatientStore(await openLog(settings.log, `${prefix}-sink`, clock), clock);
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
   const decoder = createDecoder({ registry });
   const publisher = new LogAppliedPublisher(store, clock, prefix);

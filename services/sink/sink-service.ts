@@ -9,7 +9,7 @@ import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
-import type { GroupId, OwnerEpoch, TableId } from "../../core/vocabulary/ids.js";
+import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { applier } from "./applier.js";
 import { mayBeMended } from "./widen.js";
@@ -145,7 +145,11 @@ export class SinkService implements Service, AsyncDisposable {
       this.#options.log.info({ event: "sink.session", owner: session.epoch, applied: this.#position() }, "applying to the target");
     };
     try {
-      await together([(s) => this.#apply(session, reader, { alive, onOpen }, s), (s) => this.#watch(target, session.epoch, s)], signal);
+      await together(
+        [(s) => this.#apply(session, reader, { alive, onOpen }, s), (s) => this.#watch(target, session, s)],
+        this.#options.clock,
+        signal,
+      );
     } finally {
       this.#reader = null;
     }
@@ -187,11 +191,13 @@ export class SinkService implements Service, AsyncDisposable {
     return applier({ reader, session, group, publisher, clock, isPaused: () => this.#paused, onOpen, onApplied, onFinish }, signal);
   }
 
-  /** Asked on a connection that no window uses; a database that does not answer is met by the applier first. */
-  async #watch(target: Target, epoch: OwnerEpoch, signal: AbortSignal): Promise<void> {
+  /** Asked on a connection of its own, which may fail where the session does not; whether the session lives is the session's to say. */
+  async #watch(target: Target, session: TargetSession, signal: AbortSignal): Promise<void> {
     const { clock, group, log } = this.#options;
+    const { epoch } = session;
     for (;;) {
       await clock.delay(watchMs, signal);
+      session.assertOwned();
       this.#meters.paused(this.#paused);
       const { paused, owner } = await target.watch(group, signal).catch((thrown: unknown) => {
         if (asTailraceError(thrown).verdict === "stop") throw thrown;

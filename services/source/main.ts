@@ -4,6 +4,7 @@ import { openLog } from "../../connectors/open-log.js";
 import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
 import type { Clock } from "../../core/clock.js";
 import { LogAppliedFollower } from "../../core/log/applied-board.js";
+import { PatientStore } from "../../core/log/patient-store.js";
 import { CutLogWriter } from "../../core/log/writer.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
@@ -28,7 +29,7 @@ export interface ServiceHost {
 export async function openSourceService(settings: Settings, tables: () => readonly TableId[], host: ServiceHost): Promise<SourceService> {
   const { prefix, pipeline } = settings;
   const { clock, log, metrics } = host;
-  const store = await openLog(settings.log, `${prefix}-source`, clock);
+  const store = new PatientStore(await openLog(settings.log, `${prefix}-source`, clock), clock);
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
   const follower = new LogAppliedFollower(store, clock, prefix);
   const writer = new CutLogWriter({

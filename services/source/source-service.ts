@@ -122,7 +122,7 @@ export class SourceService implements Service, AsyncDisposable {
       );
       // What a session begins at is whole in the log as well.
       const writing = { source, session, reached: { acknowledged: session.beginning.resume?.position ?? null } };
-      await together([(s) => this.#relay(writing, alive, s), (s) => this.#housekeep(writing, s)], signal);
+      await together([(s) => this.#relay(writing, alive, s), (s) => this.#housekeep(writing, s)], this.#options.clock, signal);
     } catch (thrown) {
       const error = asTailraceError(thrown);
       if (error.code.startsWith("source.")) {

@@ -1,11 +1,14 @@
 /**
- * Stands between a client and a broker and loses what it is told to: the answer to a produce request, or the request itself; or it answers as a
+ * Stands between a client and a broker and loses, doubles or holds back what it is told to: produce requests and their answers; or it answers as a
  * broker does that has not heard of a topic yet.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** `drop-answer`: stored, then both sides are cut. `drop-request`: cut before the broker has it. `swallow`: stored, and never answered. */
-export type Fate = "pass" | "drop-answer" | "drop-request" | "swallow";
+/**
+ * `drop-answer`: stored, then both sides are cut. `drop-request`: cut before the broker has it. `swallow`: stored, and never answered. `double`: the
+ * broker gets it twice. `late`: answered after two seconds.
+ */
+export type Fate = "pass" | "drop-answer" | "drop-request" | "swallow" | "double" | "late";
 export interface KafkaProxy extends AsyncDisposable {
   readonly port: number;
   /** Decides for the n-th produce request, from 1. */
@@ -18,6 +21,7 @@ export interface KafkaProxy extends AsyncDisposable {
 const produceApi = 0;
 const metadataApi = 3;
 const unknownTopic = 3;
+const lateMs = 2_000;
 
 export async function startKafkaProxy(port: number, target: number): Promise<KafkaProxy> {
   const proxy = new Proxying(port, target);
@@ -76,15 +80,19 @@ class Proxying implements KafkaProxy {
         if (frame.readInt16BE(4) === metadataApi) aboutTopics.add(frame.readInt32BE(8));
         fates.set(frame.readInt32BE(8), fate);
         broker.write(frame);
+        if (fate === "double") broker.write(frame);
       }
     });
     broker.on("data", (data) => {
       for (const frame of requests.take(broker, data)) {
         const fate = fates.get(frame.readInt32BE(4)) ?? "pass";
-        fates.delete(frame.readInt32BE(4));
+        // The second answer to a doubled request is for nobody.
+        if (fate === "double") fates.set(frame.readInt32BE(4), "swallow");
+        else fates.delete(frame.readInt32BE(4));
         if (fate === "drop-answer") return cut();
         if (aboutTopics.delete(frame.readInt32BE(4))) this.#answerForgetting(frame);
-        if (fate === "pass") client.write(frame);
+        if (fate === "late") setTimeout(() => client.writable && client.write(frame), lateMs);
+        else if (fate !== "swallow") client.write(frame);
       }
     });
   }

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,11 @@ export interface KafkaBroker {
   pid(): number;
   /** SIGKILL; returns when the process is gone. */
   kill(): Promise<void>;
+  /** SIGSTOP and SIGCONT: it keeps its connections and does nothing. */
+  freeze(): void;
+  thaw(): void;
+  /** Lines that win over all others from the next start on. */
+  configure(lines: readonly string[]): void;
   /** SIGTERM, then deletes the directory if it was made here. */
   stop(): Promise<void>;
   /** Starts on the same directory and port; returns when it answers. */
@@ -134,6 +139,18 @@ class Broker implements KafkaBroker {
 
   kill(): Promise<void> {
     return end(this.#pid, "SIGKILL");
+  }
+
+  freeze(): void {
+    process.kill(this.#pid, "SIGSTOP");
+  }
+
+  thaw(): void {
+    process.kill(this.#pid, "SIGCONT");
+  }
+
+  configure(lines: readonly string[]): void {
+    appendFileSync(join(this.directory, "server.properties"), `${lines.join("\n")}\n`);
   }
 
   async stop(): Promise<void> {

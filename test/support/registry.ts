@@ -56,6 +56,13 @@ export class RegistryServer implements AsyncDisposable {
     return [...this.#subjects.keys()].sort();
   }
 
+  /** As after a reset of its storage: numbers begin anew. */
+  forget(): void {
+    this.#schemas.clear();
+    this.#subjects.clear();
+    this.#schemas.set(1, JSON.stringify({ type: "record", name: "Theirs", fields: [{ name: "a", type: "long" }] }));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));

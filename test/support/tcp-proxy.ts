@@ -1,13 +1,40 @@
-/** A way to a server that can be cut: while it is down, connections are refused and open ones are gone. */
+/**
+ * A way to a server that can be cut, slowed and deafened: while it is down, connections are refused and open ones are gone; a toxic changes what
+ * happens to the bytes of connections that stay.
+ */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+
+export type Toxic =
+  | { readonly kind: "clear" }
+  /** Every piece arrives so much later. */
+  | { readonly kind: "late"; readonly ms: number; readonly jitterMs: number }
+  /** In pieces of so many bytes. */
+  | { readonly kind: "sliced"; readonly bytes: number }
+  /** What this side sends is lost, and nobody is told: connections are accepted and stay open. */
+  | { readonly kind: "silent"; readonly from: "client" | "server" | "both" }
+  /** A connection is reset when it has carried so many bytes. */
+  | { readonly kind: "resets"; readonly afterBytes: number };
+
+type Side = "client" | "server";
 
 export class TcpProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
-  #port = 0;
+  #port: number;
+  toxic: Toxic = { kind: "clear" };
+  /** Connections that were accepted so far. */
+  accepted = 0;
+  /** Connections that are open now and are deaf, whatever the toxic: nothing comes through, in either direction. */
+  readonly #deaf = new Set<object>();
+  readonly #open = new Map<object, number>();
 
-  constructor(private readonly target: { readonly host: string; readonly port: number }) {}
+  constructor(
+    private readonly target: { readonly host: string; readonly port: number },
+    port = 0,
+  ) {
+    this.#port = port;
+  }
 
   get port(): number {
     return this.#port;
@@ -27,8 +54,19 @@ export class TcpProxy implements AsyncDisposable {
     this.#server = null;
     if (server === null) return;
     server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.reset();
     await once(server, "close");
+  }
+
+  /** Ends what is open now; new connections are as good as before. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  /** Makes open connections deaf that have carried nothing for so long, and leaves those alone that talk. New ones are not touched. */
+  deafenQuiet(forMs: number): number {
+    for (const [connection, at] of this.#open) if (performance.now() - at > forMs) this.#deaf.add(connection);
+    return this.#deaf.size;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -36,18 +74,62 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #join(client: Socket): void {
+    this.accepted += 1;
     const server = connect(this.target);
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
+    const carried = { bytes: 0 };
+    this.#open.set(carried, performance.now());
+    client.on("close", () => this.#open.delete(carried));
+    for (const [side, from, to] of [
+      ["client", client, server],
+      ["server", server, client],
     ] as const) {
       this.#sockets.add(from);
+      from.setNoDelay(true);
       from.on("error", () => to.destroy());
       from.on("close", () => {
         this.#sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
+      const lane = { due: 0, sent: Promise.resolve() };
+      from.on("data", (data: Buffer) => {
+        for (const piece of this.#pieces(data)) this.#carry(side, piece, { lane, to, carried });
+      });
+      from.on("end", () => void lane.sent.then(() => to.end()));
     }
   }
+
+  #pieces(data: Buffer): readonly Buffer[] {
+    const { toxic } = this;
+    if (toxic.kind !== "sliced") return [data];
+    return Array.from({ length: Math.ceil(data.length / toxic.bytes) }, (_, i) => data.subarray(i * toxic.bytes, (i + 1) * toxic.bytes));
+  }
+
+  #carry(side: Side, piece: Buffer, { lane, to, carried }: Way): void {
+    const { toxic } = this;
+    carried.bytes += piece.length;
+    this.#open.set(carried, performance.now());
+    if (this.#deaf.has(carried)) return;
+    if (toxic.kind === "silent" && (toxic.from === "both" || toxic.from === side)) return;
+    if (toxic.kind === "resets" && carried.bytes > toxic.afterBytes) {
+      to.resetAndDestroy();
+      return;
+    }
+    const lateMs = toxic.kind === "late" ? toxic.ms + Math.random() * toxic.jitterMs : 0;
+    lane.due = Math.max(lane.due, performance.now() + lateMs);
+    const waitMs = lane.due - performance.now();
+    if (waitMs <= 0 && toxic.kind !== "sliced") {
+      lane.sent = lane.sent.then(() => void (to.writable && to.write(piece)));
+      return;
+    }
+    // Slices go out one after the other, each in a packet of its own.
+    lane.sent = lane.sent
+      .then(() => new Promise<void>((resolve) => (waitMs > 0 ? setTimeout(resolve, waitMs) : setImmediate(resolve))))
+      .then(() => void (to.writable && to.write(piece)));
+  }
+}
+
+interface Way {
+  readonly lane: { due: number; sent: Promise<void> };
+  readonly to: Socket;
+  readonly carried: { bytes: number };
 }

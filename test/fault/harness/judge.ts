@@ -14,13 +14,18 @@ const longestMs = 600_000;
 /** One sink holds a lock, two connections for windows, and now and then one to look. */
 const backendsMax = 6;
 
-export const watch = (pipeline: TestPipeline): Watcher => new Watcher({ url: pipeline.url, pipeline: pipeline.name, bankSum });
+/** What is asked of a pipeline to wait for it, and to judge it. */
+type Followed = Pick<TestPipeline, "place" | "newestCaptured" | "revive" | "describe">;
+type Judgeable = Pick<TestPipeline, "name" | "file" | "application" | "client">;
+
+export const watch = (pipeline: Pick<TestPipeline, "url" | "name">): Watcher =>
+  new Watcher({ url: pipeline.url, pipeline: pipeline.name, bankSum });
 
 /**
  * O6: everything that is committed now reaches the target in time, or the wait says where it hangs. The application stands still.
  * `history`: the least that must be reached, for a past that was replaced.
  */
-export async function caughtUp(pipeline: TestPipeline, { withinMs = livenessMs, history = 0 } = {}): Promise<void> {
+export async function caughtUp(pipeline: Followed, { withinMs = livenessMs, history = 0 } = {}): Promise<void> {
   const seen = { place: "nothing", since: performance.now() };
   const done = async (): Promise<boolean> => {
     pipeline.revive();
@@ -60,19 +65,26 @@ export async function judge(pipeline: TestPipeline, { watcher, ledger = true, hi
     faults.push(...watched.faults.map((fault) => `seen from outside: ${fault}`));
     if (watched.looked < 100) faults.push(`the watcher saw the streaming phase only ${watched.looked} times`);
   }
+  faults.push(...(await judgeRows(pipeline, { ledger })));
+  if (history !== undefined && (await pipeline.place())?.history !== history) faults.push("the source took its past for another one");
+  faults.push(...(await boundsFaults(pipeline)));
+  return faults;
+}
+
+/** What both sides hold, and what the application saw. The services go on. */
+export async function judgeRows(pipeline: Judgeable, { ledger }: { readonly ledger: boolean }): Promise<readonly string[]> {
   const client = await pipeline.client();
   try {
     const report = pipeline.application.report();
-    faults.push(...applicationFaults(report));
-    if (ledger) faults.push(...(await ledgerFaults(pipeline.file, client, report)));
-    faults.push(...(await differences(pipeline.file, client, names)).map(({ table, what }) => `${table}: ${what}`));
-    faults.push(...(await conservationFaults(client, pipeline.name)));
-    if (history !== undefined && (await pipeline.place())?.history !== history) faults.push("the source took its past for another one");
+    return [
+      ...applicationFaults(report),
+      ...(ledger ? await ledgerFaults(pipeline.file, client, report) : []),
+      ...(await differences(pipeline.file, client, names)).map(({ table, what }) => `${table}: ${what}`),
+      ...(await conservationFaults(client, pipeline.name)),
+    ];
   } finally {
     await client.end();
   }
-  faults.push(...(await boundsFaults(pipeline)));
-  return faults;
 }
 
 /** O9. Ends the services: what they took is in bounds, and nothing of them is left. */

@@ -17,6 +17,7 @@ import type { PostgresServer } from "../../support/postgres-server.js";
 import { BoundsWatch } from "../../support/oracles/process-bounds.js";
 import type { TcpProxy } from "../../support/tcp-proxy.js";
 import type { Names } from "../../support/oracles/tables-equal.js";
+import { newestCaptured, type Place, placeAtTarget } from "./place.js";
 import { builtCommand, type Role, RoleProcess } from "./role-process.js";
 
 export interface PipelineOptions {
@@ -38,18 +39,9 @@ export interface Said {
   readonly stdout: string;
   readonly stderr: string;
 }
-export interface Place {
-  readonly phase: string | null;
-  readonly history: number;
-  readonly order: number;
-  readonly index: number;
-  /** Tables whose rows are stale until their re-read ends. */
-  readonly repairs: number;
-}
-
 /** What the settings file maps other than by name. */
 export const names: Names = {};
-const mapped: Readonly<Record<string, object>> = {
+export const mapped: Readonly<Record<string, object>> = {
   document: { columns: { nul_text: { type: "bytea" } } },
   line: { columns: { placed: { type: "timestamptz", from: "epoch-ms" } } },
 };
@@ -187,32 +179,8 @@ export class TestPipeline implements AsyncDisposable {
     await Promise.all(this.#zombies.splice(0).map((zombie) => zombie.kill()));
   }
 
-  /** Where the target is; null: no window was applied yet, or the server is away. */
-  async place(): Promise<Place | null> {
-    const client = new Client({ connectionString: this.url });
-    client.on("error", () => {});
-    try {
-      await client.connect();
-      const { rows } = await client.query<Record<"phase" | "history" | "ord" | "idx" | "repairs", string | null>>(
-        `SELECT phase, history::text, ord::text, idx::text,
-                (SELECT count(*) FROM tailrace.pipeline_table t WHERE t.pipeline = p.pipeline AND repair IS NOT NULL)::text AS repairs
-           FROM tailrace.pipeline p WHERE pipeline = $1 AND direction = 'forward'`,
-        [this.name],
-      );
-      const [row] = rows;
-      if (row === undefined || row.ord === null) return null;
-      return {
-        phase: row.phase,
-        history: Number(row.history),
-        order: Number(row.ord),
-        index: Number(row.idx),
-        repairs: Number(row.repairs),
-      };
-    } catch {
-      return null;
-    } finally {
-      await client.end().catch(() => {});
-    }
+  place(): Promise<Place | null> {
+    return placeAtTarget(this.url, this.name);
   }
 
   /** Oldest row of the capture log. */
@@ -227,12 +195,7 @@ export class TestPipeline implements AsyncDisposable {
 
   /** Newest row of the capture log. */
   newestCaptured(): number {
-    const db = new Database(this.file, { readonly: true });
-    try {
-      return Number(db.prepare("SELECT coalesce(max(seq), 0) FROM _cdc_log").pluck().get());
-    } finally {
-      db.close();
-    }
+    return newestCaptured(this.file);
   }
 
   async client(): Promise<Client> {

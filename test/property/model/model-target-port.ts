@@ -84,6 +84,8 @@ class ModelTargetSession implements TargetSession {
     this.epoch = ownerEpoch(owner);
   }
 
+  assertOwned(): void {}
+
   async apply(window: Window, signal: AbortSignal): Promise<ReadonlyMap<ReturnType<typeof tableId>, Conservation>> {
     const parts = await collect(window.parts(signal));
     const inOrder = await collect(window.inSourceOrder(signal));

@@ -118,6 +118,7 @@ export class Sink {
     const session: TargetSession = {
       epoch: ownerEpoch(owner),
       applied: world.target.applied,
+      assertOwned: () => {},
       apply: async (window) => {
         await this.#commit(window, owner, task);
         return new Map();

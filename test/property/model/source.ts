@@ -2,7 +2,7 @@
  * The model's connector: the reader of core/capture over the model's database. Rules are broken from below, by a view that lies as a careless
  * connector would, to prove that each is needed.
  */
-import { emptyLogAnchor, isSamePast, makeAnchor, type Past } from "../../../core/capture/anchor.js";
+import { isSamePast, makeAnchor, type Past } from "../../../core/capture/anchor.js";
 import type { CapturedTable, CaptureLog, CaptureView, PageLimits } from "../../../core/capture/capture-log.js";
 import { type CaptureLimits, CaptureReader } from "../../../core/capture/capture-reader.js";
 import type { LogRow, Note } from "../../../core/capture/log-row.js";
@@ -220,7 +220,8 @@ class ModelView implements CaptureView {
   anchorAt(seq: number): Anchor | null {
     const row = this.options.database.log.find((r) => r.seq === seq);
     if (!this.options.rules.pastCompared && seq === this.past?.at.order) return this.past.anchor;
-    return row === undefined ? null : anchorOf(row);
+    if (row === undefined) return seq === 0 ? anchorOf(null) : null;
+    return anchorOf(row);
   }
 
   count(after: number, until: number): number {
@@ -275,4 +276,4 @@ class ModelView implements CaptureView {
 }
 
 const nameOf = (table: number): TableName => (table === 1 ? "A" : "B");
-const anchorOf = (row: LoggedRow | null): Anchor => (row === null ? emptyLogAnchor : makeAnchor(row.seq, row.ts, ""));
+const anchorOf = (row: LoggedRow | null): Anchor => (row === null ? makeAnchor(0, null, "") : makeAnchor(row.seq, row.ts, ""));

@@ -36,6 +36,7 @@ class PickySession implements TargetSession {
   readonly windows: { readonly to: Position; readonly rows: number; readonly markers: readonly string[] }[] = [];
   readonly refused: Position[] = [];
 
+  assertOwned(): void {}
   async apply(window: Window, signal: AbortSignal): ReturnType<TargetSession["apply"]> {
     const state = new Map<bigint, string>();
     for await (const part of window.inSourceOrder(signal)) {

@@ -1,0 +1,78 @@
+/**
+ * A LogStore whose every call comes back: with its answer, or with `session.stuck` when it has taken far longer than the store itself would ever let
+ * it. Stores bound their own waiting; this is for the promise that a library, or we, forgot to settle. Making, deleting and trimming topics may take
+ * as long as they like.
+ */
+import type { Clock } from "../clock.js";
+import type { Bounds, LogAppender, LogStore, LogTail, StoredRecord, TopicSpec } from "../contracts/log-store.js";
+import { inTime } from "../in-time.js";
+import type { Offset, Topic } from "../vocabulary/ids.js";
+
+export class PatientStore implements LogStore {
+  constructor(
+    private readonly store: LogStore,
+    private readonly clock: Clock,
+    private readonly patienceMs = 45_000,
+  ) {}
+
+  ensure(topics: readonly TopicSpec[], signal: AbortSignal): Promise<void> {
+    return this.store.ensure(topics, signal);
+  }
+
+  bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds> {
+    return this.#inTime("asking where topics begin and end", this.store.bounds(topics, signal));
+  }
+
+  async appender(signal: AbortSignal): Promise<LogAppender> {
+    const appender = await this.#inTime("opening a producer", this.store.appender(signal));
+    return {
+      append: (records, until) => this.#inTime("appending to the log", appender.append(records, until)),
+      [Symbol.asyncDispose]: () => this.#inTime("closing a producer", appender[Symbol.asyncDispose]()),
+    };
+  }
+
+  async *scan(
+    topic: Topic,
+    partition: number,
+    range: { readonly from: Offset; readonly until: Offset },
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly StoredRecord[]> {
+    const pages = this.store.scan(topic, partition, range, signal)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const page = await this.#inTime("reading from the log", pages.next());
+        if (page.done === true) return;
+        yield page.value;
+      }
+    } finally {
+      await pages.return?.();
+    }
+  }
+
+  async tail(from: ReadonlyMap<Topic, readonly Offset[]>, signal: AbortSignal): Promise<LogTail> {
+    const tail = await this.#inTime("opening a reader", this.store.tail(from, signal));
+    return {
+      next: (waitMs, until) => this.#inTime("reading from the log", tail.next(waitMs, until), waitMs),
+      pause: (topic, partition) => tail.pause(topic, partition),
+      resume: (topic, partition) => tail.resume(topic, partition),
+      seek: (topic, partition, to) => this.#inTime("going to another place in the log", tail.seek(topic, partition, to)),
+      [Symbol.asyncDispose]: () => this.#inTime("closing a reader", tail[Symbol.asyncDispose]()),
+    };
+  }
+
+  destroy(topics: readonly Topic[], signal: AbortSignal): Promise<void> {
+    return this.store.destroy(topics, signal);
+  }
+
+  trim(below: ReadonlyMap<Topic, readonly Offset[]>, keep: ReadonlyMap<Topic, readonly Offset[]>): Promise<void> {
+    return this.store.trim(below, keep);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#inTime("closing the log", this.store[Symbol.asyncDispose]());
+  }
+
+  #inTime<T>(what: string, promise: PromiseLike<T>, moreMs = 0): Promise<T> {
+    return inTime(promise, { clock: this.clock, ms: this.patienceMs + moreMs, what });
+  }
+}

@@ -1,0 +1,4 @@
+import { runFaults } from "./fault-case.js";
+import { diskFaults } from "./disk-faults.js";
+
+runFaults(diskFaults);

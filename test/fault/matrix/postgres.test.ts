@@ -1,0 +1,4 @@
+import { runFaults } from "./fault-case.js";
+import { postgresFaults } from "./postgres-faults.js";
+
+runFaults(postgresFaults);
