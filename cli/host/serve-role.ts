@@ -43,7 +43,7 @@ export async function serveRole({ settings, role, level }: ServeOptions, signal:
   const ended = new AbortController();
   const asked = abortWhenOrphaned(signal);
   const reporting = reportToParent(host, http, AbortSignal.any([asked, ended.signal]));
-  const forgetLate = killWhenLate(AbortSignal.any([asked, host.ending]), log);
+  const forgetLate = killWhenLate({ asked, failed: host.ending }, log);
   try {
     await host.run((s) => openRole(role, settings, { metrics, log, clock: systemClock }, s), log, asked);
   } catch (thrown) {
@@ -200,12 +200,14 @@ function report(host: RoleHost, http: HttpServer): void {
   process.send({ kind: "report", status: host.status(), http: http.address } satisfies ChildReport);
 }
 
-function killWhenLate(signal: AbortSignal, log: Logger): () => void {
+/** `failed`: the service runs no more, and nobody has asked for that. */
+function killWhenLate({ asked, failed }: { readonly asked: AbortSignal; readonly failed: AbortSignal }, log: Logger): () => void {
+  const signal = AbortSignal.any([asked, failed]);
   let timer: NodeJS.Timeout | null = null;
   const begin = (): void => {
     timer = setTimeout(() => {
       log.error({ event: "service.late", graceMs }, "not ended in time; nothing is lost, the next start goes on from the last commit");
-      process.exit(exits.terminated);
+      process.exit(asked.aborted ? exits.terminated : exits.fault);
     }, graceMs);
     timer.unref();
   };
