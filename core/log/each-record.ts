@@ -37,18 +37,37 @@ export async function eachRecord(
 
 type Readable = DecodedRecord | "unreadable" | null;
 
-/** One by one only where something cannot be read. */
 async function decodeReadable(decoder: ChangeDecoder, page: readonly StoredRecord[], signal: AbortSignal): Promise<readonly Readable[]> {
-  try {
-    return await decoder.decode(page, signal);
-  } catch (thrown) {
-    if (!isUnreadable(thrown)) throw thrown;
-    if (page.length === 1) return ["unreadable"];
+  const found: Readable[] = [];
+  while (found.length < page.length) {
+    const { decoded, failure } = await decodeUpToFailure(decoder, page.slice(found.length), signal);
+    found.push(...decoded);
+    if (failure === null) break;
+    if (!isUnreadable(failure)) throw failure;
+    found.push("unreadable");
   }
-  const decoded: Readable[] = [];
-  for (const record of page) decoded.push(...(await decodeReadable(decoder, [record], signal)));
-  return decoded;
+  return found;
 }
 
 const isUnreadable = (thrown: unknown): boolean =>
   thrown instanceof TailraceError && (thrown.code === "log.garbage" || thrown.code === "registry.unknown-schema");
+
+/** What stands before the first record that cannot be read, and why it cannot. */
+export async function decodeUpToFailure(
+  decoder: ChangeDecoder,
+  records: readonly StoredRecord[],
+  signal: AbortSignal,
+): Promise<{ readonly decoded: readonly (DecodedRecord | null)[]; readonly failure: Error | null }> {
+  try {
+    return { decoded: await decoder.decode(records, signal), failure: null };
+  } catch (thrown) {
+    const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
+    // Halves, so that a page costs little more than its logarithm; one that fails for another reason fails as a whole.
+    if (!isUnreadable(thrown) || records.length === 1) return { decoded: [], failure };
+  }
+  const half = records.length >> 1;
+  const first = await decodeUpToFailure(decoder, records.slice(0, half), signal);
+  if (first.failure !== null) return first;
+  const second = await decodeUpToFailure(decoder, records.slice(half), signal);
+  return { decoded: [...first.decoded, ...second.decoded], failure: second.failure };
+}

@@ -18,6 +18,7 @@ import { comparePositions, formatPosition, isAbove, type Position, samePosition 
 import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
 import { cutHeld, gap, isHeld, readLogId } from "./cuts-held.js";
+import { decodeUpToFailure } from "./each-record.js";
 import { heldBytes, Lane } from "./lane.js";
 import { direct, type FlowLimits, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
@@ -350,10 +351,8 @@ export class CutLogReader implements LogReader, WindowSource {
     // Before a start is obeyed nothing can be kept; the start then seeks back to where its records begin.
     if (obeyed === null) return;
     passing("sink.fetched");
-    const decoded = await this.#options.decoder.decode(fresh, signal).catch((thrown: unknown) => {
-      this.#unreadable = thrown instanceof Error ? thrown : new Error(String(thrown));
-      return [];
-    });
+    const { decoded, failure } = await decodeUpToFailure(this.#options.decoder, fresh, signal);
+    this.#unreadable = failure;
     passing("sink.decoded");
     const applied = this.#required().applied;
     fresh.forEach((stored, i) => {

@@ -10,6 +10,7 @@ import type {
   LogSession,
   Window,
 } from "../../../core/contracts/log.js";
+import { TailraceError } from "../../../core/errors.js";
 import { CutLogReader, type ReaderLimits } from "../../../core/log/reader.js";
 import { CutLogWriter } from "../../../core/log/writer.js";
 import { countedTopics, topicSpecs } from "../../../core/topics.js";
@@ -53,6 +54,7 @@ const decoder: ChangeDecoder = {
   async decode(records) {
     return records.map((stored): DecodedRecord | null => {
       if (stored.value === null) return null;
+      if (stored.value[0] !== "{".charCodeAt(0)) throw new TailraceError("log.garbage", { what: "a record is not ours" });
       const line = JSON.parse(Buffer.from(stored.value).toString()) as Line;
       const table = described.get(line.table) ?? description(line.table);
       const at = parsePosition(line.at);
