@@ -18,7 +18,7 @@ import { readChunks, type ChunkLimits } from "./chunks.js";
 import { Descriptions } from "./descriptions.js";
 import { Hints, keyId } from "./hints.js";
 import type { Note } from "./log-row.js";
-import { isReading, isWithholding, keepOnly, request, rereadAll, type Rereads, Tellable } from "./rereads.js";
+import { beginAgain, isReading, isWithholding, keepOnly, request, rereadAll, type Rereads, Tellable } from "./rereads.js";
 import { decodeToken, encodeToken, type ResumeState } from "./resume-token.js";
 
 export interface CaptureLimits {
@@ -56,6 +56,8 @@ export class CaptureReader {
    * newest, and a position names one record for ever: the first chunks of this reader need an order that nobody has seen.
    */
   #resumed: boolean;
+  /** Until the first batch of such a reader: repairs that are under way are told once more. */
+  #tellsAgain: boolean;
   #lastBatch: CaptureBatch | null = null;
 
   constructor(options: CaptureReaderOptions) {
@@ -68,6 +70,7 @@ export class CaptureReader {
     this.#state = beginning.resume === null ? null : decodeToken(beginning.resume.token);
     this.#neverRead = beginning.resume === null && beginning.later.length === 0 && beginning.historySeen === 0;
     this.#resumed = this.#state !== null;
+    this.#tellsAgain = this.#resumed;
   }
 
   /** Where the last batch ended; null before the first one of a new log. */
@@ -93,6 +96,7 @@ export class CaptureReader {
       return this.next();
     }
     this.#neverRead = false;
+    this.#tellsAgain = false;
     this.#historySeen = Math.max(this.#historySeen, plan.position.history);
     this.#later = this.#later.filter((cut) => isAbove(cut.position, plan.position));
     this.#lastBatch = new CaptureBatch(this.#log, plan, this.#descriptions, this.#limits.page, (end) => this.#ended(plan, end));
@@ -128,11 +132,12 @@ export class CaptureReader {
   #goOn(view: CaptureView, tables: ReadonlyMap<number, CapturedTable>, before: ResumeState): BatchPlan | "needs-order" | null {
     const { at, phase, schemaTold } = before;
     const isCaptured = (table: number): boolean => tables.get(table)?.state === "captured";
-    const rereads = keepOnly(before.rereads, isCaptured);
+    const kept = keepOnly(before.rereads, isCaptured);
+    const { rereads, begins } = this.#tellsAgain ? beginAgain(kept, this.#later.length > 0) : { rereads: kept, begins: [] };
     const until = view.newest();
     if (until === at.order && !isReading(rereads)) return null;
     if (this.#resumed && (isReading(rereads) || view.notes(at.order, until).some((note) => note.op === "S"))) return "needs-order";
-    return this.#finish(view, tables, { history: at.history, last: at.order, index: at.index, phase, schemaTold, rereads }, []);
+    return this.#finish(view, tables, { history: at.history, last: at.order, index: at.index, phase, schemaTold, rereads }, begins);
   }
 
   #finish(

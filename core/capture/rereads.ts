@@ -78,6 +78,21 @@ export function advance(rereads: Rereads, read: ReadingTable, rows: number, curs
   return { reading: cursor === null ? null : { ...read, cursor, rows: read.rows + rows }, waiting };
 }
 
+/**
+ * For a reader that was taken up from a token. The target may have applied a cut above it that was never seen whole, and with it the end of a
+ * repair, or of the snapshot: its constraints stand again, and rows that this reader has yet to mend would break them. So repairs that are under
+ * way begin once more, which a target takes twice; and so does a first snapshot, if there may be such a cut.
+ */
+export function beginAgain(
+  rereads: Rereads,
+  hasDoubtful: boolean,
+): { readonly rereads: Rereads; readonly begins: readonly { readonly table: number; readonly reread: RereadId }[] } {
+  const again = <T extends WaitingTable>(it: T): T => (it.mode === "first" && hasDoubtful ? { ...it, mode: "repair" } : it);
+  const next: Rereads = { reading: rereads.reading === null ? null : again(rereads.reading), waiting: rereads.waiting.map(again) };
+  const all = next.reading === null ? next.waiting : [next.reading, ...next.waiting];
+  return { rereads: next, begins: all.filter(({ mode }) => mode === "repair").map(({ table, reread }) => ({ table, reread })) };
+}
+
 /** Tables that are no longer captured are not waited for. */
 export function keepOnly(rereads: Rereads, captured: (table: number) => boolean): Rereads {
   const reading = rereads.reading !== null && captured(rereads.reading.table) ? rereads.reading : null;

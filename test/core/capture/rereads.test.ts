@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   advance,
+  beginAgain,
   isWithholding,
   keepOnly,
   nextToRead,
@@ -87,4 +88,25 @@ test("tables that are no longer captured are not waited for", () => {
   const rereads = read(rereadAll([1, 2, 3], "first", rereadId("h")), 5n);
   expect(keepOnly(rereads, (table) => table === 3)).toEqual({ reading: null, waiting: [{ table: 3, mode: "first", reread: "h" }] });
   expect(keepOnly(rereads, () => true)).toBe(rereads);
+});
+
+describe("a reader that is taken up from a token", () => {
+  test("tells repairs that are under way once more, the table in hand and those that wait", () => {
+    const rereads = read(rereadAll([1, 2], "repair", rereadId("h")), 5n);
+    expect(beginAgain(rereads, false)).toEqual({ rereads, begins: [1, 2].map((table) => ({ table, reread: "h" })) });
+    expect(beginAgain(nothingToRead, true)).toEqual({ rereads: nothingToRead, begins: [] });
+  });
+
+  test("leaves alone what somebody asked for, whose constraints never went", () => {
+    const { rereads } = request(nothingToRead, 1, ask);
+    expect(beginAgain(rereads, true)).toEqual({ rereads, begins: [] });
+  });
+
+  test("makes a first snapshot a repair if the target may be past its end", () => {
+    const first = read(rereadAll([1, 2], "first", rereadId("h")), 5n);
+    expect(beginAgain(first, false)).toEqual({ rereads: first, begins: [] });
+    const { rereads, begins } = beginAgain(first, true);
+    expect(begins.map(({ table }) => table)).toEqual([1, 2]);
+    expect([rereads.reading?.mode, rereads.reading?.cursor, rereads.waiting[0]?.mode]).toEqual(["repair", [5n], "repair"]);
+  });
 });
