@@ -55,7 +55,11 @@ async function holds<T>(kind: Kind, arbitrary: fc.Arbitrary<T>, run: (schedule: 
   // The long run keeps what it finds: it is to be committed, with its mending.
   if (found !== undefined && scenarios !== null) {
     const all = kept();
-    writeFileSync(keptFile, `${JSON.stringify({ ...all, [kind]: [...all[kind], found] }, null, 2)}\n`);
+    const lines = (["protocol", "services"] as const).map((of) => {
+      const schedules = of === kind ? [...all[of], found] : all[of];
+      return `  "${of}": [${schedules.map((schedule) => `\n    ${JSON.stringify(schedule)}`).join(",")}\n  ]`;
+    });
+    writeFileSync(keptFile, `{\n${lines.join(",\n")}\n}\n`);
   }
   expect(details.failed, fc.defaultReportMessage(details)).toBe(false);
 }

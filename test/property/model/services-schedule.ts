@@ -137,12 +137,13 @@ class ServicesRun {
         return database.backup();
       case "restore":
         world.markers.length = 0;
-        return database.restore(op.n);
+        return this.#restore(op.n);
       case "rebuild":
         return database.loseTriggers(op.table);
       case "heal":
         return database.heal();
       case "retire":
+        world.target.dropped = new Set(["B"]);
         return database.retire("B");
     }
   }
@@ -166,6 +167,13 @@ class ServicesRun {
     const lost = world.markers.filter((marker) => !world.target.markers.includes(marker));
     if (lost.length > 0) world.fail(`markers that never came: ${lost.join()}`);
     for (const it of roles) if (world.failure === null) await world.stop(it);
+  }
+
+  /** After a restore `apply` is run again: what was retired is so once more. */
+  #restore(n: number): void {
+    const { database, target } = this.world;
+    database.restore(n);
+    if (target.dropped.has("B")) database.retire("B");
   }
 
   #mark(kind: "marker" | "touch" | "ask", table: "A" | "B", k: number): void {

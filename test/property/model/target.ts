@@ -57,7 +57,7 @@ export class ModelTarget {
   /** The target's constraints stand: not in a snapshot, also not when a start has set the phase back to one. */
   built = false;
   loose: ReadonlySet<TableName> = new Set();
-  /** No longer captured: what they hold binds nobody. */
+  /** No longer in the plan, which `apply` tells the target itself: what they hold binds nobody. */
   dropped: ReadonlySet<string> = new Set();
   replays = 0;
   readonly markers: string[] = [];
@@ -77,13 +77,11 @@ export class ModelTarget {
     const sameCut =
       window.before === null ? this.applied === null : this.applied !== null && samePosition(window.before.position, this.applied.position);
     if (this.rules.fenced && (owner !== this.owner || !sameCut)) return { kind: "fenced" };
-    const before = { rows: copy(this.rows), loose: this.loose, built: this.built, dropped: this.dropped };
+    const before = { rows: copy(this.rows), loose: this.loose, built: this.built };
     const after = window.after();
     if (after.phase === "snapshot" && this.rules.repairLoosens) this.built = false;
     for (const control of window.controls) {
       if (control.kind === "repair" && control.step === "begins") this.#loosen(control.table as string, true);
-      if (control.kind === "dropped") this.dropped = new Set([...this.dropped, control.table]);
-      if (control.kind === "schema") this.dropped = new Set([...this.dropped].filter((table) => table !== control.table.table));
     }
     let error = this.#fold(parts.flatMap(stepsOf));
     if (error !== null && this.rules.replayed) {
@@ -96,7 +94,7 @@ export class ModelTarget {
     if (after.phase === "streaming") this.built = true;
     error ??= this.#violated();
     if (error !== null) {
-      ({ rows: this.rows, loose: this.loose, built: this.built, dropped: this.dropped } = before);
+      ({ rows: this.rows, loose: this.loose, built: this.built } = before);
       return { kind: "refused", why: error };
     }
     for (const control of window.controls) if (control.kind === "marker") this.markers.push(control.marker);
