@@ -112,11 +112,15 @@ function tlsSettings(declared: DeclaredKafka["tls"], path: Path, context: BuildC
   };
 }
 
+const pemBytesMax = 1 << 20;
+
 function pem(given: string, path: Path, { directory, report }: BuildContext): string {
   if (given.includes("-----BEGIN")) return given;
   const file = resolve(directory, given);
   try {
-    if (!statSync(file).isFile()) throw Object.assign(new Error(), { code: "not an ordinary file" });
+    const stat = statSync(file);
+    if (!stat.isFile()) throw Object.assign(new Error(), { code: "not an ordinary file" });
+    if (stat.size > pemBytesMax) throw Object.assign(new Error(), { code: "larger than 1 MiB" });
     const text = readFileSync(file, "utf8");
     if (!text.includes("-----BEGIN")) report(path, `names ${file}, which is not a PEM file`);
     return text;

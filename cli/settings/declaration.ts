@@ -18,7 +18,11 @@ const say = (description: string, more: Omit<SettingMeta, "description"> = {}): 
   ...more,
 });
 
-const text = (): z.ZodString => z.string("must be text").min(1, "must not be empty");
+const text = (): z.ZodString =>
+  z
+    .string("must be text")
+    .min(1, "must not be empty")
+    .refine((given) => !given.includes("\0"), "must not hold a NUL character");
 const choice = <const T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, { error: () => `must be ${values.length === 1 ? `'${values[0]}'` : `one of ${values.join(", ")}`}` });
 const later = (only: string, what: string) =>

@@ -54,7 +54,8 @@ function lookUp(name: string, path: Path, context: ExpansionContext): string {
     context.report(path, "has `${...}` that is neither a variable's name nor `file:/path`");
     return "";
   }
-  const value = context.environment[name];
+  // Only what was set: an environment is an object, and every object has a `constructor`.
+  const value = Object.hasOwn(context.environment, name) ? context.environment[name] : undefined;
   if (value === undefined) context.report(path, `needs the environment variable ${name}, which is not set`);
   else if (value === "") context.report(path, `needs the environment variable ${name}, which is empty`);
   return value ?? "";

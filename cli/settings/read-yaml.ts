@@ -3,11 +3,14 @@
  * refused with the line; nothing is guessed (duplicate keys, tabs, numbers that JavaScript would round).
  */
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
-import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseAllDocuments } from "yaml";
+import { type Document, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
+import { parseDecimal, sameDecimal } from "../../core/mapping/decimal.js";
 import { type Fault, formatPath, SettingsRefused } from "./faults.js";
 
 export const bytesMax = 1024 * 1024;
 const aliasesMax = 100;
+/** The parser takes minutes, or the whole stack, for what nobody writes. */
+const nestingMax = 200;
 
 export type Path = readonly (string | number)[];
 export interface YamlFile {
@@ -53,6 +56,7 @@ function readBytes(file: string): Buffer {
 }
 
 export function parseYaml(file: string, text: string): YamlFile {
+  if (nesting(text) > nestingMax) throw refused(file, null, `is nested deeper than ${nestingMax}`);
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, stringKeys: true });
   if (!Array.isArray(documents) || documents.length === 0) throw refused(file, 1, "is empty");
@@ -69,7 +73,9 @@ export function parseYaml(file: string, text: string): YamlFile {
   if (!isMap(document.contents)) throw refused(file, 1, "must be a map of settings (pipeline, source, ...)");
   const data = plain(file, document);
   const faults: Fault[] = [];
-  checkTree(data, [], new Set(), (path, what) => faults.push({ path: formatPath(path), line: lineOf(path), what }));
+  const report = (path: Path, what: string): void => void faults.push({ path: formatPath(path), line: lineOf(path), what });
+  checkTree(data, [], new Set(), report);
+  checkNumbers(document.contents, [], report);
   if (faults.length > 0) throw new SettingsRefused(file, faults);
   return { file, data: data as Record<string, unknown>, lineOf };
 }
@@ -85,6 +91,40 @@ function plain(file: string, document: Document.Parsed): unknown {
     );
   }
 }
+
+/** Of brackets, by and large: quotes and comments are not looked at. */
+function nesting(text: string): number {
+  let depth = 0;
+  let most = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0x5b || unit === 0x7b) most = Math.max(most, ++depth);
+    else if (unit === 0x5d || unit === 0x7d) depth--;
+  }
+  return most;
+}
+
+const rounded = "is a number that would be rounded; put it in quotes";
+
+/** As they are written: a number that JavaScript has rounded no longer shows it. `checkTree` sees to whole numbers. */
+function checkNumbers(node: unknown, path: Path, report: (path: Path, what: string) => void): void {
+  if (isMap(node)) {
+    for (const { key, value } of node.items) if (isScalar(key)) checkNumbers(value, [...path, String(key.value)], report);
+  } else if (isSeq(node)) {
+    node.items.forEach((item, i) => checkNumbers(item, [...path, i], report));
+  } else if (isScalar(node) && typeof node.value === "number" && !Number.isInteger(node.value)) {
+    const written = parseDecimal(node.source ?? "");
+    const read = parseDecimal(String(node.value));
+    if (written !== null && (read === null || !sameDecimal(written, read))) report(path, rounded);
+    else if (!Number.isFinite(node.value) && !isWhole(path)) report(path, "is not a number that JSON can hold");
+  } else if (isScalar(node) && node.value === 0) {
+    const written = parseDecimal(node.source ?? "0");
+    if (written !== null && written.digits !== "") report(path, rounded);
+  }
+}
+
+/** A constant of its own; below it, values become JSON. */
+const isWhole = (path: Path): boolean => path.at(-1) === "constant";
 
 function checkTree(value: unknown, path: Path, above: Set<object>, report: (path: Path, what: string) => void): void {
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
