@@ -62,12 +62,12 @@ export function describeError(thrown: unknown): string {
   return printable(`${error.message}${place}. ${error.remedy} [${error.code}]`);
 }
 
-/** Names and values from a source are hostile: no control character of theirs reaches a terminal or a log line. */
+/** Names and values from a source are hostile: nothing of theirs that moves a cursor, ends a line or turns text around reaches a terminal or a log. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   return text.replaceAll(
     // oxlint-disable-next-line no-control-regex
-    /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

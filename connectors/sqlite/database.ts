@@ -42,9 +42,23 @@ export function openDatabase(path: string, options: OpenOptions): Database {
 }
 
 function refuseMissing(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = withFileErrors(path, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) throw new TailraceError("source.missing", { what: "There is no file at the source's path", where: { path } });
   if (!stat.isFile()) throw new TailraceError("source.not-a-database", { what: "The source's path is not a file", where: { path } });
+}
+
+/** Runs `work` on the file system; what that refuses comes out as a TailraceError of the source. */
+export function withFileErrors<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const { code } = cause as { readonly code?: unknown };
+    if (cause instanceof TailraceError || typeof code !== "string") throw cause;
+    if (code === "ENOENT" || code === "ENOTDIR") {
+      throw new TailraceError("source.missing", { what: "There is no file at the source's path", where: { path }, cause });
+    }
+    throw new TailraceError("source.unavailable", { what: `The file system says: ${code}`, where: { path }, cause });
+  }
 }
 
 /** Runs `work`; what SQLite throws comes out as a TailraceError of the source. */

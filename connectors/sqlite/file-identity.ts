@@ -7,6 +7,7 @@
 import { statSync } from "node:fs";
 import { type FSWatcher, watch } from "chokidar";
 import { TailraceError } from "../../core/errors.js";
+import { withFileErrors } from "./database.js";
 
 const watchMs = 250;
 
@@ -62,7 +63,7 @@ interface FileId {
 const isSame = (a: FileId | null, b: FileId): boolean => a !== null && a.inode === b.inode && a.device === b.device;
 
 function fileId(path: string): FileId | null {
-  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+  const stat = withFileErrors(path, () => statSync(path, { throwIfNoEntry: false, bigint: true }));
   return stat === undefined ? null : { inode: stat.ino, device: stat.dev };
 }
 

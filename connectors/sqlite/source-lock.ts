@@ -7,14 +7,15 @@ import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import BetterSqlite from "better-sqlite3";
 import { TailraceError } from "../../core/errors.js";
-import { isBusy, withSqliteErrors } from "./database.js";
+import { isBusy, withFileErrors, withSqliteErrors } from "./database.js";
 
 export class SourceLock implements Disposable {
   readonly #database: BetterSqlite.Database;
 
   constructor(path: string, directory: string) {
-    mkdirSync(directory, { recursive: true });
-    const name = createHash("sha256").update(realpathSync(path)).digest("hex").slice(0, 16);
+    withFileErrors(directory, () => mkdirSync(directory, { recursive: true }));
+    const real = withFileErrors(path, () => realpathSync(path));
+    const name = createHash("sha256").update(real).digest("hex").slice(0, 16);
     const file = join(directory, `source-${name}.lock`);
     this.#database = withSqliteErrors(file, () => new BetterSqlite(file, { timeout: 0 }));
     try {

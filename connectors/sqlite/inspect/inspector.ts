@@ -2,7 +2,7 @@ import type { ColumnProfile, SourceCatalog, SourceInspector, SourceTable } from 
 import { profileRows } from "../../../core/plan/profile.js";
 import type { GroupId } from "../../../core/vocabulary/ids.js";
 import type { Row } from "../../../core/vocabulary/value.js";
-import { type Database, openDatabase } from "../database.js";
+import { type Database, openDatabase, withSqliteErrors } from "../database.js";
 import { readCatalogue } from "./catalogue.js";
 import { pagesOf } from "./pages.js";
 
@@ -25,7 +25,7 @@ class SqliteInspector implements SourceInspector {
   ) {}
 
   catalog(): SourceCatalog {
-    return readCatalogue(this.database, this.group);
+    return withSqliteErrors(this.database.name, () => readCatalogue(this.database, this.group));
   }
 
   profile(table: SourceTable): readonly ColumnProfile[] {
