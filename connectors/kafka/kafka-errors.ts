@@ -62,6 +62,9 @@ export function outOfRange(thrown: unknown): { readonly topic: string; readonly 
 export function asLogError(brokers: readonly string[], thrown: unknown): unknown {
   if (thrown instanceof TailraceError || isAbort(thrown)) return thrown;
   const errors = chain(thrown);
+  // Thrown by a part of ours inside the library, and wrapped by it.
+  const ours = errors.find((error) => error instanceof TailraceError);
+  if (ours !== undefined) return ours;
   if (!errors.some(({ name }) => typeof name === "string" && name.startsWith("KafkaJS"))) return thrown;
   const types = protocolTypes(thrown);
   const said = errors.flatMap(({ message }) => (typeof message === "string" && message !== "" ? [message] : []))[0] ?? "no answer";

@@ -5,11 +5,13 @@
  * - Growing a buffer: the library fills it with zeros first.
  * - Grouping by partition: the library copies the list for every message, which is quadratic.
  * - Retrying: a client that was closed goes on to connect, and to send, until its retries are used up. `signal` in the retry settings ends it.
+ * - Opening a compressed batch: the library puts no bound on what comes out (bounded-gzip.ts).
  * - The request queue asks for a timer in the past, which newer versions of Node warn about on every connection.
  */
 import { createRequire } from "node:module";
 import type { Header } from "../../core/contracts/log-store.js";
 import { type BatchedRecord, decodeBatches, encodeBatch } from "./record-batch.js";
+import { type BatchCodec, boundedGzip, noCodec } from "./bounded-gzip.js";
 
 const require = createRequire(import.meta.url);
 
@@ -180,6 +182,8 @@ export function patchLibrary(): void {
   };
   replaceModule("kafkajs/src/producer/groupMessagesPerPartition.js", groupByPartition);
   replaceModule("kafkajs/src/retry/index.js", endableRetry(require("kafkajs/src/retry/index.js") as CreateRetry));
+  const { Codecs } = require("kafkajs/src/protocol/message/compression/index.js") as { readonly Codecs: Record<number, () => BatchCodec> };
+  Object.assign(Codecs, { 1: () => boundedGzip, 2: noCodec("Snappy"), 3: noCodec("LZ4"), 4: noCodec("Zstandard") });
   const { prototype } = require("kafkajs/src/network/requestQueue/index.js") as { readonly prototype: RequestQueue };
   // As the library's own, but it asks for no timer when nothing waits, and never for one in the past.
   prototype.scheduleCheckPendingRequests = function schedule(this: RequestQueue): void {
