@@ -133,7 +133,10 @@ function addOperation(add: Add): void {
   });
   add("snapshot", "copy tables again while everything goes on", () => import("./verbs/snapshot.js"), {
     words: "[tables...]",
-    options: [["--all", "every captured table"]],
+    options: [
+      ["--all", "every captured table"],
+      ["--anew", "with --all: forget what the capture log holds, and begin a new history"],
+    ],
   });
   add(
     "cutover",

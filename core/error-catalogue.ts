@@ -65,7 +65,8 @@ const entries = {
   "log.record-too-large": {
     verdict: "stop",
     cause: "One row is larger than a record of the log may be (8 MiB).",
-    remedy: "Make the value smaller, or drop the column in `tables:`",
+    remedy:
+      "Make the value smaller in the table. The capture log still holds the old one: `tailrace snapshot --all --anew` forgets it and reads every table again",
   },
   "log.append-failed": {
     verdict: "retry",
@@ -331,6 +332,12 @@ const entries = {
     verdict: "stop",
     cause: "A constraint of the target refuses what the source holds.",
     remedy: "Read the constraint named: the source broke it, or it is not in the source. Drop it at the target or mend the rows",
+  },
+  "target.too-large": {
+    verdict: "stop",
+    cause:
+      "A row, or what an index holds of it, is larger than PostgreSQL can store (a row: about 8 kB without what can be moved out; an index entry: about 2.7 kB).",
+    remedy: "Mend the row at the source, drop the index named at the target, or leave columns out (`drop: true`)",
   },
   "target.object-missing": {
     verdict: "stop",

@@ -34,8 +34,8 @@ export const sqlState = (thrown: unknown): string => (thrown instanceof pg.Datab
 export const isFatal = (thrown: unknown): boolean =>
   thrown instanceof pg.DatabaseError && (thrown.severity === "FATAL" || thrown.severity === "PANIC");
 
-/** A constraint or a value: a replay in source order may succeed where sets did not, and names the row if it does not. */
-export const isRowError = (thrown: unknown): boolean => /^(23|22)/.test(sqlState(thrown));
+/** A constraint, a value, or too much of it: a replay in source order may succeed where sets did not, and names the row if it does not. */
+export const isRowError = (thrown: unknown): boolean => /^(23|22|54)/.test(sqlState(thrown));
 
 function fromServer(error: pg.DatabaseError, where: Where): TailraceError {
   const state = error.code ?? "";
@@ -76,6 +76,7 @@ const codesOfState: Readonly<Record<string, ErrorCode>> = {
   "42704": "target.object-missing",
   "42501": "target.privileges",
   "53100": "target.full",
+  "54000": "target.too-large",
   "40001": "target.unavailable",
   "40P01": "target.unavailable",
   "55P03": "target.unavailable",

@@ -78,6 +78,14 @@ class SqliteRequests implements SourceRequests {
     this.#write(() => setHold(this.database, this.options.group, { name, from, forMs }));
   }
 
+  async beginAnew(): Promise<void> {
+    this.#write(() => {
+      // Numbers go on: a row that comes later must not look like one that was read before.
+      const { lastInsertRowid } = this.database.prepare("INSERT INTO _cdc_log (op, ts) VALUES ('M', julianday('now'))").run();
+      this.database.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(lastInsertRowid);
+    });
+  }
+
   [Symbol.dispose](): void {
     this.database.close();
   }

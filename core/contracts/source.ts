@@ -172,6 +172,8 @@ export interface SourceRequests extends Disposable {
    * name, the newest counts. It ends by itself, so that nobody's death lets the log grow for ever. A hold of another history holds nothing.
    */
   hold(name: HoldName, from: Position | null, forMs: number): Promise<void>;
+  /** Forgets all that the capture log holds, read or not: the source begins a new history and reads every table again. */
+  beginAnew(): Promise<void>;
 }
 /** `verify`: the service that runs all the time; `verify-once`: a run that an operator asked for. */
 export type HoldName = "verify" | "verify-once" | "cutover" | "reverse";

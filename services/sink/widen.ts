@@ -23,7 +23,7 @@ export interface Following {
 /** Refusals that later changes may take back. */
 export function mayBeMended(thrown: unknown): boolean {
   const { code } = asTailraceError(thrown);
-  return code.startsWith("value.") || code === "target.constraint";
+  return code.startsWith("value.") || code === "target.constraint" || code === "target.too-large";
 }
 
 /** The window and all that follow by now, as one; null when none follows, or when they are too large to be held. */

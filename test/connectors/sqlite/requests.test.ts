@@ -214,3 +214,18 @@ describe("a hold", () => {
     expect(oldest(file)).toBe(23);
   });
 });
+
+test("beginning anew forgets what was read and what was not, and every table is read again under a new history", async () => {
+  const { file, follower } = await streaming();
+  await using _ = file;
+  await using __ = follower;
+  file.application().exec("INSERT INTO s VALUES (2); INSERT INTO t VALUES (51, 51, zeroblob(1000000))");
+  await follower.next();
+  file.application().exec("DELETE FROM t WHERE id < 10; INSERT INTO t VALUES (52, 52, zeroblob(1000000)); DELETE FROM t WHERE id = 52");
+  using requests = file.requests();
+  await requests.beginAnew();
+  expect(file.application().prepare("SELECT count(*), min(seq) FROM _cdc_log").raw().get()).toEqual([1, 14]);
+  await follower.catchUp(file.newestSeq());
+  expect(follower.position?.history).toBe(2);
+  follower.replica.assertEquals((t) => file.rows(t), "after beginning anew");
+});
