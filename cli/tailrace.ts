@@ -120,7 +120,9 @@ function leaveWhenNobodyReads(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") process.exit(serving ? exits.fault : exits.done);
-      throw error;
+      // A full disk, most of the time: half an answer must not look like a whole one.
+      if (stream === process.stdout) process.stderr.write(`error: the answer cannot be written (${error.code ?? error.message})\n`);
+      process.exit(exits.fault);
     });
   }
 }
