@@ -21,7 +21,7 @@ export interface Folded {
 }
 
 export class Fold {
-  readonly #entries = new Map<string, Folded>();
+  readonly #entries = new Map<string | number, Folded>();
   #taken = 0;
   #bytes = 0;
 
@@ -68,12 +68,22 @@ export class Fold {
   #put(entry: Folded): void {
     this.#taken += 1;
     this.#bytes += entry.after === null ? 64 : bytesOf(entry.after);
-    this.#entries.set(keyText(entry.key), entry);
+    this.#entries.set(foldKey(entry.key), entry);
   }
 
   #isBorn(key: Key): boolean {
-    return this.#entries.get(keyText(key))?.born ?? false;
+    return this.#entries.get(foldKey(key))?.born ?? false;
   }
+}
+
+/** As `keyText`, but one integer of the exact range, which most keys are, needs no text. */
+function foldKey(key: Key): string | number {
+  const only = key[0];
+  if (key.length === 1 && typeof only === "bigint") {
+    const n = Number(only);
+    if (Number.isSafeInteger(n)) return n;
+  }
+  return keyText(key);
 }
 
 export function bytesOf(row: Row): number {

@@ -24,7 +24,7 @@ interface Column {
   readonly name: string;
   readonly base: string;
   readonly arrayType: string;
-  readonly toArray: (values: readonly (string | null)[]) => string;
+  readonly toArray: (rows: readonly TargetRow[], column: number) => string;
 }
 
 const bare = new Set(["smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean"]);
@@ -169,7 +169,7 @@ const sortedBy = (place: number, column: Column | undefined): string =>
   column === undefined ? "" : ordered(fromArray("s", column, place), column);
 
 const arrays = (columns: readonly Column[], rows: readonly TargetRow[]): readonly string[] =>
-  columns.map((column, i) => column.toArray(rows.map((row) => row[i] ?? null)));
+  columns.map((column, i) => column.toArray(rows, i));
 
 const rangeValues = ({ after, upTo }: MappedRange): readonly (string | null)[] => [...(after ?? []), ...(upTo ?? [])];
 

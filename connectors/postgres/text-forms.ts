@@ -1,20 +1,26 @@
 /** Values on their way to the server: array literals for `unnest`, lines for COPY. Both take PostgreSQL text input forms, null for NULL. */
 import type { TargetRow } from "../../core/mapping/mapped.js";
 
-/** Numbers and booleans have no character that an array literal gives a meaning to. */
-export function bareArray(values: readonly (string | null)[]): string {
+/** One column of the rows. Numbers and booleans have no character that an array literal gives a meaning to. */
+export function bareArray(rows: readonly TargetRow[], column: number): string {
   let out = "{";
-  for (let i = 0; i < values.length; i++) out += i === 0 ? (values[i] ?? "NULL") : `,${values[i] ?? "NULL"}`;
+  let comma = "";
+  for (const row of rows) {
+    out += comma + (row[column] ?? "NULL");
+    comma = ",";
+  }
   return `${out}}`;
 }
 
 /** Quoted always: an empty text, a blank, `NULL`, a brace or a comma then mean themselves. */
-export function quotedArray(values: readonly (string | null)[]): string {
+export function quotedArray(rows: readonly TargetRow[], column: number): string {
   let out = "{";
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] ?? null;
-    if (i > 0) out += ",";
-    out += value === null ? "NULL" : `"${needsEscape.test(value) ? value.replaceAll(escaped, "\\$&") : value}"`;
+  let comma = "";
+  for (const row of rows) {
+    const value = row[column] ?? null;
+    if (value === null) out += `${comma}NULL`;
+    else out += `${comma}"${needsEscape.test(value) ? value.replaceAll(escaped, "\\$&") : value}"`;
+    comma = ",";
   }
   return `${out}}`;
 }

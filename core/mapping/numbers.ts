@@ -12,17 +12,22 @@ const wholeNumber = /^(?:0|-?[1-9]\d*)$/;
 export function integerConverter(bits: 16 | 32 | 64): Convert {
   const max = 2n ** BigInt(bits - 1) - 1n;
   const min = -max - 1n;
+  const [least, most] = [Number(min), Number(max)];
   const range = refused("value.range", `an integer that does not fit ${bits} bits`);
   const fraction = refused("value.type", "a REAL that is not a whole number within 2^53");
   const spelling = refused("value.type", "text that is not an integer in its plain form");
   const other = refused("value.type", "a BLOB where an integer is asked for");
   return (value) => {
     switch (typeof value) {
-      case "bigint":
+      case "bigint": {
+        const n = Number(value);
+        // Comparing and printing big integers costs several times as much.
+        if (Number.isSafeInteger(n)) return n >= least && n <= most ? n.toString() : range;
         return value >= min && value <= max ? value.toString() : range;
+      }
       case "number":
         if (!Number.isSafeInteger(value)) return fraction;
-        return bits === 64 || (value >= Number(min) && value <= Number(max)) ? (value + 0).toFixed(0) : range;
+        return bits === 64 || (value >= least && value <= most) ? (value + 0).toFixed(0) : range;
       case "string": {
         if (!wholeNumber.test(value)) return spelling;
         if (value.length > 20) return range;
@@ -112,7 +117,20 @@ export function floatConverter(single: boolean): Convert {
   };
 }
 
-const floatText = (n: number): string => (Object.is(n, -0) ? "-0" : n.toString());
+/**
+ * The shortest decimal that reads back as the same double. Of at most two places and fifteen digits it is the number of hundredths itself: no two such
+ * decimals are one double. Prices are like that, and the runtime's own way takes eight times as long.
+ */
+export function floatText(n: number): string {
+  const hundredths = Math.round(n * 100);
+  if (hundredths / 100 !== n || Math.abs(hundredths) >= 1e15) return Object.is(n, -0) ? "-0" : n.toString();
+  if (hundredths === 0) return Object.is(n, -0) ? "-0" : "0";
+  const size = Math.abs(hundredths);
+  const rest = size % 100;
+  const whole = (size - rest) / 100;
+  const text = rest === 0 ? `${whole}` : rest % 10 === 0 ? `${whole}.${rest / 10}` : `${whole}.${rest < 10 ? "0" : ""}${rest}`;
+  return n < 0 ? `-${text}` : text;
+}
 
 const notTruth = refused("value.type", "a value other than 0, 1, 'true' and 'false'");
 

@@ -14,11 +14,14 @@ export interface KafkaProxy extends AsyncDisposable {
   /** Decides for the n-th produce request, from 1. */
   decide: (produce: number) => Fate;
   readonly lost: number;
+  /** Fetch requests so far. */
+  readonly fetched: number;
   /** The next so many answers about this topic say that nobody knows it. */
   forget(topic: string, answers: number): void;
 }
 
 const produceApi = 0;
+const fetchApi = 1;
 const metadataApi = 3;
 const unknownTopic = 3;
 const lateMs = 2_000;
@@ -32,6 +35,7 @@ export async function startKafkaProxy(port: number, target: number): Promise<Kaf
 class Proxying implements KafkaProxy {
   decide: (produce: number) => Fate = () => "pass";
   lost = 0;
+  fetched = 0;
   #produced = 0;
   #forgotten = { topic: "", answers: 0 };
   readonly #server: Server;
@@ -74,6 +78,7 @@ class Proxying implements KafkaProxy {
     }
     client.on("data", (data) => {
       for (const frame of requests.take(client, data)) {
+        if (frame.readInt16BE(4) === fetchApi) this.fetched++;
         const fate = frame.readInt16BE(4) === produceApi ? this.decide(++this.#produced) : "pass";
         if (fate !== "pass") this.lost++;
         if (fate === "drop-request") return cut();

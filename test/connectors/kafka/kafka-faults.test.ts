@@ -38,6 +38,21 @@ describe.skipIf(missing !== null)(`a Kafka broker in trouble${missing === null ?
     expect((await store.bounds([topic], patience())).get(topic)).toEqual([{ first: 0, end: 0 }]);
   });
 
+  it("is asked for a backlog in few requests: as many as its bytes need", async () => {
+    const topic = randomTopic();
+    await store.ensure([spec(topic)], patience());
+    const value = Buffer.alloc(300, 7);
+    await withNewAppender(store, async (appender) => {
+      const some = Array.from({ length: 1_000 }, () => record(topic, "", { value }));
+      for (let i = 0; i < 10; i++) await appender.append(some, patience());
+    });
+    const before = proxy.fetched;
+    await using tail = await store.tail(new Map([[topic, at(0)]]), patience());
+    expect(await take(tail, 10_000)).toHaveLength(10_000);
+    // 3.1 MB in answers of 256 KiB a partition are 12; some come early, short or empty while others are worked on.
+    expect(proxy.fetched - before).toBeLessThanOrEqual(30);
+  });
+
   it("is ridden over by one appender and one tail when it is killed and started again", async () => {
     const topic = randomTopic();
     await store.ensure([spec(topic)], patience());

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseDecimal, sameDecimal } from "../../../core/mapping/decimal.js";
+import { floatText } from "../../../core/mapping/numbers.js";
 import { mapOne, mappingOf } from "./one-column.js";
 
 describe("integers", () => {
@@ -163,4 +164,17 @@ test.each([
   ["", "value.type"],
 ])("boolean takes %s as %s", (value, expected) => {
   expect(mapOne("boolean", value)).toBe(expected);
+});
+
+describe("the text of a double", () => {
+  test("is the shortest that reads back, also where it is made of hundredths", () => {
+    const hundredths = fc.integer({ min: -(10 ** 9), max: 10 ** 9 }).map((n) => n / 100);
+    const large = fc.maxSafeInteger().map((n) => n / 100);
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), hundredths, large, fc.maxSafeInteger()), (n) => {
+        expect(floatText(n)).toBe(Object.is(n, -0) ? "-0" : n.toString());
+      }),
+      { numRuns: 20_000 },
+    );
+  });
 });
