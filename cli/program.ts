@@ -106,7 +106,7 @@ function addPipeline(add: Add): void {
   add("destroy", "remove every trace of the pipeline; lists what goes, wants --yes", () => import("./verbs/destroy.js"), {
     options: [["--tables", "also drop the target tables that this pipeline created"]],
   });
-  add("run", "run the pipeline: source, sink, or both under a supervisor", () => import("./verbs/run.js"), {
+  add("run", "run the pipeline: source, sink, verify, or all under a supervisor", () => import("./verbs/run.js"), {
     words: "[role]",
     options: [["--apply", "do apply first"]],
   });

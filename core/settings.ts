@@ -16,11 +16,16 @@ export interface Settings {
   readonly tables: ReadonlyMap<string, TableSettings>;
   /** True when `tables` lists what is captured; false when it only adjusts (the block is absent). */
   readonly onlyListedTables: boolean;
+  readonly verify: VerifySettings;
   readonly http: { readonly host: string; readonly port: number };
   readonly routes: { readonly hooks: readonly RouteHook[] };
 }
 /** Told of every change of the route. */
 export type RouteHook = { readonly kind: "command"; readonly command: readonly string[] } | { readonly kind: "http"; readonly url: string };
+export interface VerifySettings {
+  /** Read budget of the verify service, rows of one side; 0: it does not run. */
+  readonly rowsPerSecond: number;
+}
 export interface SourceSettings {
   readonly kind: "sqlite";
   /** Absolute. */

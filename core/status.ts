@@ -1,8 +1,10 @@
 /** What a service says of itself: /status, `tailrace status` and logs are made of it. Plain JSON. */
 export type ServiceState = "starting" | "running" | "standing-by" | "waiting" | "paused" | "stopped" | "ended";
 
+export type ServiceName = "source" | "sink" | "verify";
+
 export interface ServiceStatus {
-  readonly service: "source" | "sink";
+  readonly service: ServiceName;
   readonly pipeline: string;
   readonly state: ServiceState;
   /** One sentence when the state is not `running`: what it waits for or why it stopped, with the remedy. */
@@ -17,7 +19,7 @@ export interface ServiceStatus {
 
 /** A long-lived service: run until the signal fires. Resolves after a clean stop; rejects when a person is needed. */
 export interface Service {
-  readonly name: "source" | "sink";
+  readonly name: ServiceName;
   run(signal: AbortSignal): Promise<void>;
   status(): ServiceStatus;
 }

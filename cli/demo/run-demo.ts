@@ -18,6 +18,7 @@ import { applyPipeline } from "../pipeline/apply.js";
 import { catchUp } from "../pipeline/catch-up.js";
 import { holdTargetPlace, type TargetPlace } from "../pipeline/target.js";
 import { loadSettings } from "../settings/load-settings.js";
+import { movers } from "../supervisor/messages.js";
 import { Supervisor } from "../supervisor/supervisor.js";
 import { PaceKeeper } from "../watch/pace.js";
 import { bar, snapshotSums } from "../watch/render-view.js";
@@ -112,6 +113,7 @@ async function follow(scene: Scene): Promise<Told> {
   const supervisor = new Supervisor({
     command: ownCommand("run", "-c", join(settings.stateDirectory, "..", "tailrace.yaml")),
     clock: systemClock,
+    roles: movers,
     onLine: (role, line) => {
       if (invocation.globals.verbose || line.includes('"level":"error"')) invocation.out.note(`    ${role}: ${line}`);
     },

@@ -12,7 +12,7 @@ import type { LoadedSettings } from "../settings/load-settings.js";
 import type { ChildView } from "../supervisor/child.js";
 import { Supervisor } from "../supervisor/supervisor.js";
 import { LiveView } from "../watch/live-view.js";
-import type { Role } from "../supervisor/messages.js";
+import { movers, type Role } from "../supervisor/messages.js";
 import { type Heard, type PipelineView, viewOf } from "../watch/pipeline-view.js";
 import { ownCommand } from "./command.js";
 import { humanLine } from "./log-line.js";
@@ -27,6 +27,7 @@ export async function runSupervised(invocation: Invocation, { file, settings }: 
   const supervisor = new Supervisor({
     command: ownCommand("run", "-c", file, ...(globals.verbose ? ["-v"] : []), ...(globals.quiet ? ["-q"] : [])),
     clock: systemClock,
+    roles: rolesOf(settings),
     // On a terminal lines are made readable; in a pipe they stay JSON, for whatever collects logs.
     onLine: (role, line) => {
       if (live) screen.log(humanLine(role, line, paint));
@@ -51,6 +52,8 @@ export async function runSupervised(invocation: Invocation, { file, settings }: 
     screen.leave();
   }
 }
+
+const rolesOf = ({ verify }: Settings): readonly Role[] => (verify.rowsPerSecond > 0 ? [...movers, "verify"] : movers);
 
 interface Looker {
   readonly live: boolean;
@@ -84,6 +87,7 @@ export function supervisedView(settings: Settings, children: readonly ChildView[
     pipeline: settings.pipeline,
     source: heard("source"),
     sink: heard("sink"),
+    verify: rolesOf(settings).includes("verify") ? heard("verify") : null,
     target: { kind: "silent", why: "only the sink is asked" },
     file: null,
   });

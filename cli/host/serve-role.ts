@@ -10,6 +10,7 @@ import type { Settings } from "../../core/settings.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
 import { openSinkService } from "../../services/sink/main.js";
 import { openSourceService } from "../../services/source/main.js";
+import { openVerifyService } from "../../services/verify/main.js";
 import { exits } from "../exit-codes.js";
 import { prometheusMetrics } from "../http/prometheus-metrics.js";
 import { type HttpServer, type Readiness, serveHttp } from "../http/server.js";
@@ -75,7 +76,7 @@ async function openRole(role: Role, settings: Settings, host: ServiceHost, signa
   const place = await holdTargetPlace(settings);
   try {
     signal.throwIfAborted();
-    const service = await openSinkService(settings, place.url, host);
+    const service = role === "sink" ? await openSinkService(settings, place.url, host) : openVerifyService(settings, place.url, host);
     return withPlace(service, place);
   } catch (thrown) {
     await place[Symbol.asyncDispose]();

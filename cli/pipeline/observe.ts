@@ -1,13 +1,16 @@
 /** Asks services and target what they say of themselves, each for a short time and none of them needed. */
+import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Target } from "../../core/contracts/target.js";
 import { asTailraceError } from "../../core/errors.js";
+import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
-import type { ServiceStatus } from "../../core/status.js";
+import type { ServiceName, ServiceStatus } from "../../core/status.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
-import { type FileFacts, type Heard, type Observed, type PipelineView, type TargetFacts, viewOf } from "../watch/pipeline-view.js";
+import { type FileFacts, type Heard, type Observed, type PipelineView, type TargetFacts, type VerificationView, viewOf } from "../watch/pipeline-view.js";
 import { type HttpPlace, httpBase } from "./places.js";
 import { measuredFile } from "./source.js";
+import { provenNow } from "./proven.js";
 import { withTarget } from "./target.js";
 
 const patienceMs = 3_000;
@@ -18,17 +21,28 @@ export async function observe(settings: Settings, signal: AbortSignal): Promise<
   const target = await askTarget(settings, sink, signal);
   const source = await askService(settings, "source", signal);
   const file = source.kind === "heard" ? null : measureFile(settings, target);
-  const [ofSource, ofSink] = await Promise.all([
+  const verify = settings.verify.rowsPerSecond > 0 ? await askService(settings, "verify", signal) : null;
+  const [ofSource, ofSink, ofVerify] = await Promise.all([
     orSupervisor(settings, "source", source, signal),
     orSupervisor(settings, "sink", sink, signal),
+    verify === null ? null : orSupervisor(settings, "verify", verify, signal),
   ]);
-  return viewOf({ pipeline: settings.pipeline, source: ofSource, sink: ofSink, target, file } satisfies Observed);
+  const verification = target.kind === "heard" ? target.value.verification : null;
+  return viewOf({
+    pipeline: settings.pipeline,
+    source: ofSource,
+    sink: ofSink,
+    verify: ofVerify,
+    verification,
+    target,
+    file,
+  } satisfies Observed);
 }
 
 /** The supervisor of a service that has ended remembers why. */
 async function orSupervisor(
   settings: Settings,
-  service: "source" | "sink",
+  service: ServiceName,
   heard: Heard<ServiceStatus>,
   signal: AbortSignal,
 ): Promise<Heard<ServiceStatus>> {
@@ -58,7 +72,7 @@ function measureFile(settings: Settings, target: Heard<TargetFacts>): Heard<File
   }
 }
 
-const askService = (settings: Settings, service: "source" | "sink", signal: AbortSignal): Promise<Heard<ServiceStatus>> =>
+const askService = (settings: Settings, service: ServiceName, signal: AbortSignal): Promise<Heard<ServiceStatus>> =>
   askStatus<ServiceStatus>(settings, service, signal);
 
 async function askStatus<T extends { readonly pipeline?: string }>(
@@ -83,14 +97,14 @@ async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal:
   if (settings.target.url === null && sink.kind === "silent") return { kind: "silent", why: "the embedded PostgreSQL is not running" };
   const short = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
   try {
-    return { kind: "heard", value: await withTarget(settings, short, (target) => factsOf(target, short)) };
+    return { kind: "heard", value: await withTarget(settings, short, (target, place) => factsOf(settings, target, place.url, short)) };
   } catch (thrown) {
     signal.throwIfAborted();
     return { kind: "silent", why: short.aborted ? `no answer within ${patienceMs / 1000} s` : asTailraceError(thrown).message };
   }
 }
 
-async function factsOf(target: Target, signal: AbortSignal): Promise<TargetFacts> {
+async function factsOf(settings: Settings, target: Target, url: Secret, signal: AbortSignal): Promise<TargetFacts> {
   const applied = await target.applied(theGroup, signal);
   const plan = await target.plan(signal);
   const totals = await target.totals(theGroup, signal);
@@ -98,6 +112,7 @@ async function factsOf(target: Target, signal: AbortSignal): Promise<TargetFacts
     applied: applied === null ? null : formatPosition(applied.position),
     phase: applied?.phase ?? null,
     paused: await target.paused(theGroup, signal),
+    verification: plan === null ? null : await provenOf(settings, url, plan, signal),
     tables: (plan?.tables ?? []).map(({ source, target: { schema, name } }) => {
       const counts = totals.get(source);
       return {
@@ -108,4 +123,14 @@ async function factsOf(target: Target, signal: AbortSignal): Promise<TargetFacts
       };
     }),
   };
+}
+
+/** Null: this target does not know verification yet. */
+async function provenOf(settings: Settings, url: Secret, plan: TargetPlan, signal: AbortSignal): Promise<VerificationView | null> {
+  try {
+    return await provenNow(settings, url, plan, signal);
+  } catch (thrown) {
+    if (asTailraceError(thrown).code === "plan.changed") return null;
+    throw thrown;
+  }
 }

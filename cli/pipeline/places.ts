@@ -13,8 +13,8 @@ export const describeLog = (settings: Settings): string =>
   settings.log.kind === "kafka" ? `Kafka at ${settings.log.brokers.join(", ")}` : `embedded log in ${settings.log.path}`;
 
 /** Ports of one pipeline on one machine: the supervisor, then one per role. */
-export type HttpPlace = "all" | "source" | "sink";
-const step: Readonly<Record<HttpPlace, number>> = { all: 0, source: 1, sink: 2 };
+export type HttpPlace = "all" | "source" | "sink" | "verify";
+const step: Readonly<Record<HttpPlace, number>> = { all: 0, source: 1, sink: 2, verify: 3 };
 
 /** Port 0 stays 0: any free one, for tests. */
 export const httpAddress = ({ http }: Settings, place: HttpPlace): { readonly host: string; readonly port: number } => ({

@@ -37,6 +37,7 @@ export function buildSettings(declared: Declared, context: BuildContext): Settin
     target: targetSettings(declared.target, context),
     tables: tableSettings(declared.tables ?? {}),
     onlyListedTables: declared.tables !== undefined,
+    verify: declared.verify,
     http: splitAddress(declared.http.listen) ?? { host: "127.0.0.1", port: 0 },
     routes: { hooks: declared.routes.hooks.map(hookSettings) },
   };

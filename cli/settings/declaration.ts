@@ -32,7 +32,7 @@ function listenFault(listen: string): string | null {
   const address = splitAddress(listen);
   if (address === null) return "must be host:port";
   if (!isLoopback(address.host)) return "must be a loopback address (127.0.0.1, ::1, localhost): others come with `http.token`";
-  return address.port > 65_533 ? "needs a port from 0 to 65533 (the two above it are taken as well)" : null;
+  return address.port > 65_532 ? "needs a port from 0 to 65532 (the three above it are taken as well)" : null;
 }
 
 const tls = z
@@ -232,6 +232,19 @@ export const declaration = z.strictObject({
     })
     .prefault({})
     .meta(say("How existing rows are copied.")),
+  verify: z
+    .strictObject({
+      rowsPerSecond: z
+        .int("must be a whole number")
+        .min(0, "must be 0 (do not verify in the background) or more")
+        .max(10_000_000)
+        .default(5_000)
+        .meta(
+          say("How many rows a second `run` compares in the background, on each side. 0: none; `verify run` still compares on demand."),
+        ),
+    })
+    .prefault({})
+    .meta(say("Comparing both sides while everything goes on.")),
   http: z
     .strictObject({
       listen: text()
@@ -242,7 +255,7 @@ export const declaration = z.strictObject({
         .default("127.0.0.1:8731")
         .meta(
           say(
-            "Address of /health, /ready, /status and /metrics: all services here, the source one port above, the sink two. Loopback only, until tokens exist.",
+            "Address of /health, /ready, /status and /metrics: all services here, the source one port above, the sink two, verification three. Loopback only, until tokens exist.",
           ),
         ),
     })

@@ -7,7 +7,6 @@ export interface ReservedKey {
 
 export const reservedKeys: readonly ReservedKey[] = [
   { path: ["groups"], comes: "comes with several groups per pipeline" },
-  { path: ["verify"], comes: "comes with verification" },
   { path: ["target", "adminUrl"], comes: "comes with least-privilege roles" },
   {
     path: ["target", "tls"],

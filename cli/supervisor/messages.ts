@@ -2,8 +2,9 @@
 import type { ServiceStatus } from "../../core/status.js";
 import type { Address } from "../settings/address.js";
 
-export type Role = "source" | "sink";
-export const roles: readonly Role[] = ["source", "sink"];
+export type Role = "source" | "sink" | "verify";
+/** Without these two nothing moves; the others only look on. */
+export const movers: readonly Role[] = ["source", "sink"];
 
 export interface ChildReport {
   readonly kind: "report";

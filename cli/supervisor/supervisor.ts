@@ -3,12 +3,13 @@ import type { Clock } from "../../core/clock.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import type { Readiness } from "../http/server.js";
 import { Child, type ChildView } from "./child.js";
-import { type Role, roles } from "./messages.js";
+import { movers, type Role } from "./messages.js";
 
 export interface SupervisorOptions {
   /** `node tailrace.js run -c FILE`, without the role. */
   readonly command: readonly [string, ...string[]];
   readonly clock: Clock;
+  readonly roles: readonly Role[];
   readonly onLine: (role: Role, line: string) => void;
   readonly onChange: (view: ChildView) => void;
 }
@@ -16,7 +17,7 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #children: readonly Child[];
 
-  constructor(options: SupervisorOptions) {
+  constructor({ roles, ...options }: SupervisorOptions) {
     this.#children = roles.map((role) => new Child({ role, ...options }));
   }
 
@@ -32,6 +33,7 @@ export class Supervisor {
 
   readiness(): Readiness {
     const late = this.views()
+      .filter(({ role }) => movers.includes(role))
       .map(notReady)
       .filter((why) => why !== null);
     return late.length === 0 ? { ready: true, why: null } : { ready: false, why: late.join("; ") };

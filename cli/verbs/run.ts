@@ -1,10 +1,12 @@
 import { type ExitCode, exits } from "../exit-codes.js";
+import type { Role } from "../supervisor/messages.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
 
 export const verb: Verb = async (invocation) => {
   const role = invocation.words[0] ?? "all";
-  if (role === "verify" || role === "console") throw usage(`run ${role} comes with a later version; source, sink and all are here`);
-  if (role !== "all" && role !== "source" && role !== "sink") throw usage(`run knows source, sink and all, not '${role}'`);
+  if (role === "console") throw usage("run console comes with a later version; source, sink, verify and all are here");
+  if (role !== "all" && role !== "source" && role !== "sink" && role !== "verify")
+    throw usage(`run knows source, sink, verify and all, not '${role}'`);
   const { settings } = await invocation.settings();
   if (invocation.options.flag("apply")) {
     const { applyPipeline } = await import("../pipeline/apply.js");
@@ -14,7 +16,7 @@ export const verb: Verb = async (invocation) => {
   return role === "all" ? await runAll(invocation) : await runRole(invocation, role);
 };
 
-async function runRole(invocation: Invocation, role: "source" | "sink"): Promise<ExitCode> {
+async function runRole(invocation: Invocation, role: Role): Promise<ExitCode> {
   const { settings } = await invocation.settings();
   const { verbose, quiet } = invocation.globals;
   const { serveRole } = await import("../host/serve-role.js");

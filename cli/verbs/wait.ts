@@ -6,6 +6,7 @@ import { type Invocation, usage, type Verb } from "../invocation.js";
 import { formatMs } from "../output/format.js";
 import { catchUp } from "../pipeline/catch-up.js";
 import { observe } from "../pipeline/observe.js";
+import { verified } from "../pipeline/verified.js";
 
 const defaultTimeoutMs = 60_000;
 const states = ["running", "snapshot", "paused", "degraded", "stopped", "down"];
@@ -13,9 +14,8 @@ const states = ["running", "snapshot", "paused", "degraded", "stopped", "down"];
 export const verb: Verb = async (invocation) => {
   const condition = invocation.words[0] ?? "";
   const state = /^state=(.+)$/.exec(condition)?.[1] ?? null;
-  if (condition === "verified") throw usage("wait verified comes with verification");
-  if (condition !== "caught-up" && (state === null || !states.includes(state))) {
-    throw usage(`wait knows caught-up and state=${states.join("|")}, not '${condition}'`);
+  if (condition !== "caught-up" && condition !== "verified" && (state === null || !states.includes(state))) {
+    throw usage(`wait knows caught-up, verified and state=${states.join("|")}, not '${condition}'`);
   }
   const { settings } = await invocation.settings();
   const timeoutMs = invocation.globals.timeoutMs ?? defaultTimeoutMs;
@@ -24,7 +24,8 @@ export const verb: Verb = async (invocation) => {
   const startedMs = systemClock.monotonicMs();
   const seen: { what: string } = { what: "nothing yet" };
   try {
-    if (state === null) await throughOutages(() => catchUp(settings, (what) => (seen.what = what), signal), seen, signal);
+    if (condition === "verified") await throughOutages(() => verified(settings, (what) => (seen.what = what), signal), seen, signal);
+    else if (state === null) await throughOutages(() => catchUp(settings, (what) => (seen.what = what), signal), seen, signal);
     else await untilState(settings, state, seen, signal);
     return said(invocation, condition, { held: true, seen: seen.what, ms: systemClock.monotonicMs() - startedMs });
   } catch (thrown) {

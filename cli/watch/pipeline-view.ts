@@ -3,7 +3,7 @@
  * known is null, with the reason beside it.
  */
 import type { Known, Lag, RereadProgress } from "../../core/contracts/source.js";
-import type { CaptureLogStatus, ServiceState, ServiceStatus } from "../../core/status.js";
+import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
 import { alarmSentence, forgottenSentence } from "./capture-log-text.js";
@@ -15,6 +15,10 @@ export interface Observed {
   readonly pipeline: string;
   readonly source: Heard<ServiceStatus>;
   readonly sink: Heard<ServiceStatus>;
+  /** null: it does not run here, or nobody asked. */
+  readonly verify: Heard<ServiceStatus> | null;
+  /** What the target has on record; null: nobody looked. */
+  readonly verification?: VerificationView | null;
   /** Read from the target itself. */
   readonly target: Heard<TargetFacts>;
   /** Read from the source file itself, when the source service is silent; null when nobody looked. */
@@ -27,6 +31,7 @@ export interface TargetFacts {
   readonly applied: string | null;
   readonly phase: string | null;
   readonly paused: boolean;
+  readonly verification: VerificationView | null;
   readonly tables: readonly TableFacts[];
 }
 export interface TableFacts {
@@ -47,12 +52,21 @@ export interface PipelineView {
   /** In the source; null: nobody has measured it. */
   readonly captureLog: CaptureLogStatus | null;
   readonly tables: readonly TableView[];
+  readonly verification: VerificationView | null;
   /** Sentences. */
   readonly needsPerson: readonly string[];
   readonly next: readonly string[];
 }
+/** How far equality is proven. */
+export interface VerificationView {
+  /** Every table is proven equal as of here, but for the rows that differ; null: no run has compared all of them. */
+  readonly provenAt: string | null;
+  /** How long ago the oldest range was read. */
+  readonly oldestMs: number | null;
+  readonly mismatches: number;
+}
 export interface ServiceView {
-  readonly service: "source" | "sink";
+  readonly service: ServiceName;
   readonly state: ServiceState | "unreachable";
   readonly why: string | null;
   readonly code: string | null;
@@ -71,7 +85,8 @@ export interface TableView {
 }
 
 export function viewOf(observed: Observed): PipelineView {
-  const services = [serviceView("source", observed.source), serviceView("sink", observed.sink)];
+  const movers = [serviceView("source", observed.source), serviceView("sink", observed.sink)];
+  const services = observed.verify === null ? movers : [...movers, serviceView("verify", observed.verify)];
   const phase = phaseOf(observed);
   const details = detailsOf(observed.source);
   const captureLog = observed.file?.kind === "heard" ? observed.file.value.captureLog : captureLogOf(details["captureLog"]);
@@ -79,9 +94,11 @@ export function viewOf(observed: Observed): PipelineView {
   const needsPerson = [
     ...services.filter(({ state }) => state === "stopped").map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`),
     ...(alarm === null ? [] : [alarm]),
+    ...differing(observed.verification ?? null),
     ...(captureLog?.forgotten === true ? [forgottenSentence] : []),
   ];
-  const state = stateOf(services, phase, observed);
+  // Whoever only looks on does not decide how the pipeline is.
+  const state = stateOf(movers, phase, observed);
   return {
     pipeline: observed.pipeline,
     state,
@@ -95,6 +112,7 @@ export function viewOf(observed: Observed): PipelineView {
     behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
     captureLog,
     tables: tablesOf(observed, progressOf(details["reread"])),
+    verification: observed.verification ?? null,
     needsPerson,
     next: [...new Set([...nextOf(state, services, observed.target), ...(alarm === null ? [] : ["tailrace doctor"])])],
   };
@@ -106,7 +124,12 @@ const positionOf = (heard: Heard<ServiceStatus>): string | null => (heard.kind =
 const detailsOf = (heard: Heard<ServiceStatus>): Readonly<Record<string, unknown>> => (heard.kind === "heard" ? heard.value.details : {});
 const textOf = (value: unknown): string | null => (typeof value === "string" ? value : null);
 
-function serviceView(service: "source" | "sink", heard: Heard<ServiceStatus>): ServiceView {
+const differing = (verification: VerificationView | null): readonly string[] =>
+  verification === null || verification.mismatches === 0
+    ? []
+    : [`${verification.mismatches} rows differ between source and target: \`tailrace verify show\`, \`tailrace verify repair\``];
+
+function serviceView(service: ServiceName, heard: Heard<ServiceStatus>): ServiceView {
   if (heard.kind === "silent") return { service, state: "unreachable", why: heard.why, code: null, attempt: null, sinceMs: null };
   const { state, why, code, attempt, sinceMs } = heard.value;
   return { service, state, why, code, attempt, sinceMs };

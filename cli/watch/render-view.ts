@@ -21,6 +21,7 @@ export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPa
     positionLine(view, paint),
     behindLine(view, paint, paces.changes),
     ...captureLogLines(view, paint),
+    ...verificationLines(view, paint),
     ...snapshotLines(view, paint, paces.snapshot),
     ...tableLines(view, paint),
     ...view.needsPerson.map((sentence) => `${paint.red("needs a person:")} ${printable(sentence)}`),
@@ -62,6 +63,15 @@ function behindLine({ behind }: PipelineView, paint: Paint, pace: Pace | null): 
 function captureLogLines({ captureLog }: PipelineView, paint: Paint): readonly string[] {
   if (captureLog === null || (captureLog.alarm === null && !captureLog.forgotten && captureLog.bytes < captureLog.maxBytes / 4)) return [];
   return [`  ${paint.dim("capture")}   ${captureLogLine(captureLog)}`];
+}
+
+function verificationLines({ verification }: PipelineView, paint: Paint): readonly string[] {
+  if (verification === null) return [];
+  const { provenAt, oldestMs, mismatches } = verification;
+  const rows = mismatches === 0 ? "no row differs" : paint.red(`${formatCount(mismatches)} rows differ`);
+  const proof =
+    provenAt === null ? "no run has compared every table yet" : `proven as of ${provenAt}   oldest range ${formatMs(oldestMs)} ago`;
+  return [`  ${paint.dim("verified")}  ${proof}   ${rows}`];
 }
 
 function snapshotLines(view: PipelineView, paint: Paint, pace: Pace | null): readonly string[] {

@@ -15,8 +15,11 @@ import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
+import type { Logger } from "../../core/logger.js";
+import type { Metrics } from "../../core/metrics.js";
 import { finalCheck } from "./final-check.js";
 import type { Sides } from "./sides.js";
+import { VerifyService } from "./verify-service.js";
 
 /** Both sides open for comparison, with the memory of what was found. */
 export interface Verifier extends AsyncDisposable {
@@ -66,6 +69,24 @@ export async function openVerifier(settings: Settings, url: Secret, host: Verifi
     throw thrown;
   }
 }
+
+export interface ServiceHost {
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** Opens both sides when it runs, again for each session. */
+export function openVerifyService(settings: Settings, url: Secret, host: ServiceHost): VerifyService {
+  return new VerifyService({
+    ...host,
+    pipeline: settings.pipeline,
+    rowsPerSecond: settings.verify.rowsPerSecond,
+    open: (signal) => openVerifier(settings, url, { clock: host.clock, stallMs: serviceStallMs }, signal),
+  });
+}
+
+const serviceStallMs = 60_000;
 
 async function planOf({ pipeline }: Settings, url: Secret, signal: AbortSignal): Promise<TargetPlan> {
   await using target = await connectTarget({ url, pipeline }, signal);

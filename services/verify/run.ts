@@ -6,7 +6,7 @@
  */
 import type { KeyScope } from "../../core/contracts/change.js";
 import type { SourceRequests } from "../../core/contracts/source.js";
-import type { ChunkProof, RunKind, RunNumber, TableResult, VerificationStore } from "../../core/contracts/verification.js";
+import type { ChunkProof, RunKind, RunNumber, RunState, TableResult, VerificationStore } from "../../core/contracts/verification.js";
 import type { HoldName } from "../../core/contracts/source.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly tables: readonly TableId[];
   readonly whole: boolean;
   readonly rowsPerScope: number;
+  /** Where an earlier run's proof ends, which this one is to carry on; null: where the target is now. */
+  readonly since: Position | null;
   /** A run that was not ended: goes on with it. */
   readonly resume: ResumedRun | null;
   /** After each range; may wait (a read budget, a target that falls behind). */
@@ -52,27 +54,25 @@ const noteEveryMs = 1_000;
 const tailEveryMs = 2_000;
 const waitingMax = 2_000;
 
+/** A run that an operator asked for: it ends with this call, whatever comes. */
 export async function runVerification(options: RunOptions, signal: AbortSignal): Promise<RunResult> {
-  const { store } = options;
-  const run = await Run.begin(options, signal);
+  const run = await VerificationRun.begin(options, signal);
   try {
     await run.sweep(signal);
     await run.follow(signal);
-    await store.end(run.number, { state: "done", error: null }, signal);
-    await run.keepProof();
+    await run.end({ state: "done", error: null }, signal);
+    // Whoever goes on with the proof (a final check) needs the log from here on.
+    await options.requests.hold(options.holdName, run.proven, proofKeptMs).catch(() => {});
     return { run: run.number, proven: run.proven, tables: run.results() };
   } catch (thrown) {
-    // A continuous run is taken up again by the next process; an operator's is over.
-    if (options.kind === "demand") {
-      const error = thrown instanceof Error ? thrown.message : String(thrown);
-      const how = signal.aborted ? ({ state: "stopped", error: null } as const) : ({ state: "failed", error } as const);
-      await store.end(run.number, how, new AbortController().signal).catch(() => {});
-    }
+    const error = thrown instanceof Error ? thrown.message : String(thrown);
+    const how = signal.aborted ? ({ state: "stopped", error: null } as const) : ({ state: "failed", error } as const);
+    await run.end(how, new AbortController().signal).catch(() => {});
     throw thrown;
   }
 }
 
-class Run {
+export class VerificationRun {
   #notedMs: number;
   #followedMs: number;
   #heldMs: number;
@@ -89,10 +89,10 @@ class Run {
     this.#heldMs = this.#notedMs;
   }
 
-  static async begin(options: RunOptions, signal: AbortSignal): Promise<Run> {
+  static async begin(options: RunOptions, signal: AbortSignal): Promise<VerificationRun> {
     const { sides, store, resume, requests, holdName, kind, whole, tables } = options;
     // Below what the target has applied now no change is of interest: what it lacks of them it gets before any suspect is judged.
-    const since = resume?.proven ?? lower(await sides.target.position(signal), await sides.source.position(signal));
+    const since = resume?.proven ?? options.since ?? lower(await sides.target.position(signal), await sides.source.position(signal));
     await requests.hold(holdName, since, holdMs);
     const number = resume?.run ?? (await store.begin({ kind, whole, since, tables }, signal));
     const fresh = tables.map((table): TableResult => ({ table, state: "waiting", ...zero }));
@@ -105,7 +105,7 @@ class Run {
     const onSettled = (table: TableId, answers: Parameters<Ledger["settled"]>[1]): void => ledger.settled(table, answers);
     const tail =
       sides.changes === null ? null : new Tail({ sides, changes: sides.changes, tables: new Set(tables), from: since, onSettled });
-    return new Run(number, options, ledger, tail, since);
+    return new VerificationRun(number, options, ledger, tail, since);
   }
 
   get proven(): Position {
@@ -114,6 +114,11 @@ class Run {
 
   results(): readonly TableResult[] {
     return this.ledger.results();
+  }
+
+  /** Rows that were compared because they had changed. */
+  followed(): number {
+    return this.tail?.rows ?? 0;
   }
 
   async sweep(signal: AbortSignal): Promise<void> {
@@ -142,9 +147,8 @@ class Run {
     await this.#note(signal);
   }
 
-  /** Whoever goes on with the proof (a final check) needs the log from here on: kept for a while. */
-  async keepProof(): Promise<void> {
-    if (this.options.kind === "demand") await this.options.requests.hold(this.options.holdName, this.proven, proofKeptMs).catch(() => {});
+  async end(how: { readonly state: RunState; readonly error: string | null }, signal: AbortSignal): Promise<void> {
+    await this.options.store.end(this.number, how, signal);
   }
 
   async #keepUp(signal: AbortSignal): Promise<void> {

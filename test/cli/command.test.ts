@@ -71,8 +71,8 @@ describe("the command", () => {
       [["plann"], /Did you mean plan\?/],
       [["status", "--wach"], /--wach/],
       [["explain", "log.gip"], /did you mean 'log.gap'\?/],
-      [["run", "verify"], /comes with a later version/],
-      [["run", "sorce"], /source, sink and all/],
+      [["run", "console"], /comes with a later version/],
+      [["run", "sorce"], /source, sink, verify and all/],
       [["wait", "verified"], /comes with verification/],
       [["wait", "state=happy"], /caught-up and state=/],
       [["wait", "caught-up", "--timeout", "soon"], /duration such as/],
@@ -106,7 +106,7 @@ describe("the command", () => {
     expect([settings.code, settings.stdout]).toEqual([2, ""]);
     expect(JSON.parse(settings.stderr)).toEqual({
       code: "settings.refused",
-      message: "nope is not a setting; known here: pipeline, source, log, target, tables, errors, snapshot, http, routes",
+      message: "nope is not a setting; known here: pipeline, source, log, target, tables, errors, snapshot, verify, http, routes",
       where: { file: join(directory, "tailrace.yaml"), line: 3 },
       remedy: "Mend the lines named and run the command again",
       retryable: false,

@@ -21,11 +21,11 @@ const schema = `
   CREATE TABLE heap (a TEXT);
 `;
 
-/** Three free ports in a row, for the supervisor and its two roles. */
+/** Four free ports in a row, for the supervisor and its roles. */
 async function freeBase(): Promise<number> {
   for (;;) {
     const base = 20_000 + Math.floor(Math.random() * 20_000);
-    const free = await Promise.all([0, 1, 2].map((n) => isFree(base + n)));
+    const free = await Promise.all([0, 1, 2, 3].map((n) => isFree(base + n)));
     if (free.every(Boolean)) return base;
   }
 }
@@ -205,6 +205,11 @@ describe("a pipeline by the command alone", () => {
           applied: "number",
         },
       ],
+      verification: {
+        provenAt: expect.stringMatching(/^(string|null)$/) as unknown,
+        oldestMs: expect.anything() as unknown,
+        mismatches: "number",
+      },
       needsPerson: [],
       next: [],
     });

@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import { exitCodeOf, exits, type Stage } from "../../cli/exit-codes.js";
 import { formatBytes, formatCount, formatMs, parseDuration } from "../../cli/output/format.js";
 import type { Paint } from "../../cli/output/output.js";
+import type { ProofState } from "../../core/contracts/verification.js";
+import { heatStrip } from "../../cli/verify/heat-strip.js";
 import { PaceKeeper } from "../../cli/watch/pace.js";
 import { type Observed, viewOf } from "../../cli/watch/pipeline-view.js";
 import { renderView } from "../../cli/watch/render-view.js";
@@ -44,8 +46,10 @@ const streaming: Observed = {
     applied: "0:41:0",
     phase: "streaming",
     paused: false,
+    verification: null,
     tables: [{ table: "orders", target: "public.orders", taken: 12, applied: 11 }],
   }),
+  verify: null,
   file: null,
 };
 
@@ -65,7 +69,7 @@ describe("the view of a pipeline", () => {
   });
 
   it("says `-` and why when nobody answers, and what to type", () => {
-    const view = viewOf({ pipeline: "shop", source: silent, sink: silent, target: silent, file: null });
+    const view = viewOf({ pipeline: "shop", source: silent, sink: silent, target: silent, verify: null, file: null });
     expect(view).toMatchObject({
       state: "down",
       behind: { changes: null, ms: null, why: "the source service does not answer (nothing answers)" },
@@ -111,13 +115,43 @@ describe("the view of a pipeline", () => {
     expect(withSink("paused")).toBe("paused");
     expect(withSink("waiting")).toBe("degraded");
     expect(viewOf({ ...streaming, sink: silent }).state).toBe("degraded");
-    expect(viewOf({ ...streaming, target: heard({ applied: null, phase: "snapshot", paused: false, tables: [] }) }).state).toBe("snapshot");
+    expect(
+      viewOf({ ...streaming, target: heard({ applied: null, phase: "snapshot", paused: false, verification: null, tables: [] }) }).state,
+    ).toBe("snapshot");
     const stopped = viewOf({ ...streaming, sink: heard(service("sink", "stopped")) });
     expect(stopped.needsPerson).toEqual(["sink stopped: a value does not fit"]);
     expect(stopped.next).toEqual(["tailrace explain value.range", "tailrace doctor", "tailrace run"]);
     expect(viewOf({ ...streaming, source: silent, sink: silent }).next).toEqual(["tailrace run"]);
-    const destroyed = heard({ applied: null, phase: null, paused: false, tables: [] });
+    const destroyed = heard({ applied: null, phase: null, paused: false, verification: null, tables: [] });
     expect(viewOf({ ...streaming, source: silent, sink: silent, target: destroyed }).next).toEqual(["tailrace apply"]);
+  });
+});
+
+describe("verification on the screen", () => {
+  it("says how far equality is proven, and a row that differs needs a person", () => {
+    const proven = viewOf({ ...streaming, verification: { provenAt: "0:41:0", oldestMs: 12_000, mismatches: 0 } });
+    expect(renderView(proven, plain)).toContain("verified  proven as of 0:41:0   oldest range 12.0 s ago   no row differs");
+    const differing = viewOf({ ...streaming, verification: { provenAt: null, oldestMs: null, mismatches: 3 } });
+    expect(differing.needsPerson).toEqual(["3 rows differ between source and target: `tailrace verify show`, `tailrace verify repair`"]);
+    expect(renderView(differing, plain)).toContain("verified  no run has compared every table yet   3 rows differ");
+  });
+
+  it("who only looks on does not decide how the pipeline is", () => {
+    const view = viewOf({ ...streaming, verify: heard({ ...service("source", "stopped"), service: "verify" }) });
+    expect(view.state).toBe("running");
+    expect(view.services.map(({ service: name, state }) => `${name} ${state}`)).toEqual([
+      "source running",
+      "sink running",
+      "verify stopped",
+    ]);
+    expect(view.needsPerson).toEqual(["verify stopped: a value does not fit"]);
+  });
+
+  it("shows all ranges of a table in one strip, the worst of each cell", () => {
+    expect(heatStrip([], 0, plain)).toBe("·");
+    expect(heatStrip(["equal", "different", "unsettled"], 5, plain)).toBe("█▓▒··");
+    const many = Array.from({ length: 1_000 }, (_, i): ProofState => (i === 500 ? "different" : "equal"));
+    expect(heatStrip(many, 2_000, plain, 10)).toBe("██▓██·····");
   });
 });
 

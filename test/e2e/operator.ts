@@ -14,6 +14,7 @@ import Database from "better-sqlite3";
 import { Client } from "pg";
 import { stringify } from "yaml";
 import { answerOf, type Ended, start, tailrace } from "../cli/command.js";
+import type { ServiceName } from "../../core/status.js";
 import { differences, type Names } from "../support/oracles/tables-equal.js";
 import { until } from "../support/oracles/until.js";
 import { freshDatabase, type TestDatabase } from "../support/postgres.js";
@@ -164,12 +165,12 @@ export class Operator implements AsyncDisposable {
     if (ended.code !== 0) throw new Error(`${ended.stdout}${ended.stderr}${(await this.tailrace("status")).stdout}`);
   }
 
-  stopped(service: "source" | "sink"): Promise<ServiceStatus> {
+  stopped(service: ServiceName): Promise<ServiceStatus> {
     return this.says(service, ({ state }) => state === "stopped");
   }
 
   /** Waits until a service says what is wanted. */
-  async says(service: "source" | "sink", wanted: (status: ServiceStatus) => boolean): Promise<ServiceStatus> {
+  async says(service: ServiceName, wanted: (status: ServiceStatus) => boolean): Promise<ServiceStatus> {
     const seen: { status: Status | null; found: ServiceStatus | null } = { status: null, found: null };
     const look = async (): Promise<boolean> => {
       seen.status = await this.status();
@@ -192,8 +193,9 @@ export class Operator implements AsyncDisposable {
     }
   }
 
-  metric(service: "source" | "sink", name: string): Promise<number | null> {
-    return metricOf(`http://127.0.0.1:${this.port + (service === "source" ? 1 : 2)}/metrics`, name);
+  metric(service: ServiceName, name: string): Promise<number | null> {
+    const step = { source: 1, sink: 2, verify: 3 }[service];
+    return metricOf(`http://127.0.0.1:${this.port + step}/metrics`, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -227,11 +229,11 @@ async function metricOf(url: string, name: string): Promise<number | null> {
   return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ") + 1));
 }
 
-/** Three free ports in a row, for the supervisor and its two roles. */
+/** Four free ports in a row, for the supervisor and its roles. */
 async function freeBase(): Promise<number> {
   for (;;) {
     const base = 20_000 + Math.floor(Math.random() * 25_000);
-    const free = await Promise.all([0, 1, 2].map((n) => isFree(base + n)));
+    const free = await Promise.all([0, 1, 2, 3].map((n) => isFree(base + n)));
     if (free.every(Boolean)) return base;
   }
 }

@@ -1,12 +1,14 @@
 /** Verification by the command alone, while the application writes: equal, tampered with, found, repaired. The JSON shapes are pinned here. */
 import { expect, it } from "vitest";
 import { answerOf, shapeOf } from "../cli/command.js";
+import { until } from "../support/oracles/until.js";
 import { Operator, shopSchema } from "./operator.js";
 
+// The application leaves this table alone: nothing but a repair mends what is wrong in it.
+const archive =
+  "CREATE TABLE archive (id INTEGER PRIMARY KEY, total REAL, note TEXT); INSERT INTO archive SELECT id, total, note FROM orders;";
+
 it("proves equality under writes, finds what somebody changed at the target, and mends it", async () => {
-  // The application leaves this table alone: nothing but a repair mends what is wrong in it.
-  const archive =
-    "CREATE TABLE archive (id INTEGER PRIMARY KEY, total REAL, note TEXT); INSERT INTO archive SELECT id, total, note FROM orders;";
   await using operator = await Operator.make({ ddl: `${shopSchema}${archive}` });
   await operator.answer("apply");
   operator.run();
@@ -110,3 +112,41 @@ it("refuses what it cannot mean", async () => {
     message: expect.stringMatching(/did you mean 'orders'/) as string,
   });
 });
+
+it("compares in the background, finds by itself, and goes on after it was killed", async () => {
+  await using operator = await Operator.make({ ddl: `${shopSchema}${archive}` });
+  operator.settings({ verify: { rowsPerSecond: 100_000 } });
+  await operator.answer("apply");
+  operator.run();
+  await operator.caughtUp();
+  const application = await operator.application(100);
+  expect(await operator.answer("wait", "verified", "--timeout", "60s")).toMatchObject({ condition: "verified", held: true });
+  const status = (await operator.answer("status")) as {
+    verification?: { provenAt: string; mismatches: number };
+    services: { service: string }[];
+  };
+  expect(status.verification).toMatchObject({ mismatches: 0, provenAt: expect.stringMatching(/^1:\d+:\d+$/) as string });
+  expect(status.services.map(({ service }) => service)).toEqual(["source", "sink", "verify"]);
+  expect(await operator.metric("verify", "tailrace_verify_sweeps_total")).toBeGreaterThan(0);
+  expect(await operator.metric("verify", "tailrace_verify_oldest_range_seconds")).toBeGreaterThanOrEqual(0);
+
+  // A row that the application changes is compared as it changes: what happened to it at the target is found without a sweep.
+  const listed = await operator.answer("status");
+  expect(listed["needsPerson"]).toEqual([]);
+  const killed = await fetch(`http://127.0.0.1:${operator.port}/status`).then(
+    (answer) => answer.json() as Promise<{ processes: { role: string; pid: number }[] }>,
+  );
+  process.kill(killed.processes.find(({ role }) => role === "verify")?.pid ?? 0, "SIGKILL");
+  await operator.database.query("UPDATE archive SET note = 'wrong' WHERE id = 77");
+  expect(await operator.answer("verify", "run", "--table", "customers")).toMatchObject({ outcome: "equal" });
+  await until(
+    async () => ((await operator.answer("status"))["needsPerson"] as string[]).length > 0,
+    90_000,
+    () => "the difference was not found",
+  );
+  const late = await operator.tailrace("wait", "verified", "--timeout", "1s");
+  expect([late.code, late.stdout]).toEqual([5, expect.stringContaining("1 rows differ")]);
+  await operator.answer("verify", "repair");
+  await application.stop();
+  expect(await operator.answer("wait", "verified", "--timeout", "60s")).toMatchObject({ held: true });
+}, 240_000);

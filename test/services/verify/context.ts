@@ -47,6 +47,7 @@ export class VerifyContext implements AsyncDisposable {
         tables: this.tables,
         whole: true,
         rowsPerScope: 500,
+        since: null,
         resume: null,
         pace: () => Promise.resolve(),
         onChunk: () => {},
