@@ -73,7 +73,7 @@ describe("the command", () => {
       [["explain", "log.gip"], /did you mean 'log.gap'\?/],
       [["run", "console"], /comes with a later version/],
       [["run", "sorce"], /source, sink, verify and all/],
-      [["wait", "verified"], /comes with verification/],
+      [["wait", "verifed"], /knows caught-up, verified and/],
       [["wait", "state=happy"], /caught-up and state=/],
       [["wait", "caught-up", "--timeout", "soon"], /duration such as/],
       [["demo", "--seconds", "0"], /--seconds must be a whole number from 1/],
