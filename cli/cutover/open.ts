@@ -1,12 +1,17 @@
 /** A cutover as a verb needs it: the target's place held, the plan read, the parts wired. */
+import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Settings } from "../../core/settings.js";
+import { openVerifier } from "../../services/verify/main.js";
 import { openCutover } from "../../services/cutover/main.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
 import type { Invocation } from "../invocation.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
+
+/** Behind the fence nothing moves but the sink, which has drained by then. */
+const stallMs = 5_000;
 
 export interface CutoverWork {
   readonly settings: Settings;
@@ -29,7 +34,9 @@ export async function withCutover<T>(
         what: "The target holds no plan of this pipeline",
         where: { pipeline: settings.pipeline },
       });
-    await using parts = await openCutover({ settings, url, plan, limits, tell, check: null });
+    // What the verify service has proven need not be read again behind the fence.
+    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs }, invocation.signal);
+    await using parts = await openCutover({ settings, url, plan, limits, tell, check: verifier.finalCheck });
     return await work({ settings, plan, parts });
   });
 }

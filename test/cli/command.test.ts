@@ -74,7 +74,7 @@ describe("the command", () => {
       [["run", "console"], /comes with a later version/],
       [["run", "sorce"], /source, sink, verify and all/],
       [["wait", "verifed"], /knows caught-up, verified and/],
-      [["wait", "state=happy"], /caught-up and state=/],
+      [["wait", "state=happy"], /caught-up, verified and state=/],
       [["wait", "caught-up", "--timeout", "soon"], /duration such as/],
       [["demo", "--seconds", "0"], /--seconds must be a whole number from 1/],
       [["status", "-o", "xml"], /Allowed choices are table, json/],

@@ -8,7 +8,7 @@ import { Operator, shopSchema } from "./operator.js";
 const archive =
   "CREATE TABLE archive (id INTEGER PRIMARY KEY, total REAL, note TEXT); INSERT INTO archive SELECT id, total, note FROM orders;";
 
-it("proves equality under writes, finds what somebody changed at the target, and mends it", async () => {
+it("proves equality under writes, finds what somebody changed at the target, and mends it", { timeout: 240_000 }, async () => {
   await using operator = await Operator.make({ ddl: `${shopSchema}${archive}` });
   await operator.answer("apply");
   operator.run();
