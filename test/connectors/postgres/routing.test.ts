@@ -1,0 +1,128 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { openRoute, type RouteClient, type RouteOptions, type Writable } from "../../../connectors/postgres/routing/route-client.js";
+import { connectTarget } from "../../../connectors/postgres/connect.js";
+import type { Target } from "../../../core/contracts/target.js";
+import { contractPipeline, never, nothingStale, parentPlan, planOf } from "../../contracts/target-fixtures.js";
+import { until } from "../../support/oracles/until.js";
+import { freshDatabase, type TestDatabase } from "../../support/postgres.js";
+import { losingProxy } from "./proxy.js";
+
+let database: TestDatabase;
+let target: Target;
+
+beforeEach(async () => {
+  database = await freshDatabase();
+  target = await connectTarget({ url: database.url, pipeline: contractPipeline }, never);
+  await target.prepare(planOf(parentPlan), nothingStale, never);
+});
+afterEach(async () => {
+  await target[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
+
+const open = (more: Partial<RouteOptions> = {}): Promise<RouteClient> =>
+  openRoute({ url: database.url, pipeline: contractPipeline, leaseMs: 2_000, ...more });
+const where = (client: RouteClient): Promise<Writable> => client.write((side) => side);
+/** As a person does it by hand. */
+const setRoute = (side: "source" | "paused" | "target") =>
+  database.query(
+    `INSERT INTO tailrace.route (pipeline, group_id, side, paused_on, version) VALUES ('contract', 1, $1, $2, 1)
+     ON CONFLICT (pipeline, group_id) DO UPDATE SET side = excluded.side, paused_on = excluded.paused_on, version = route.version + 1`,
+    [side, side === "paused" ? "source" : null],
+  );
+const said = (client: RouteClient, side: string): Promise<void> =>
+  until(
+    () => client.route()?.side === side,
+    10_000,
+    () => `the route is ${client.route()?.side}`,
+  );
+
+it("writes to the source, holds while paused, and goes on at the target", async () => {
+  await using client = await open();
+  expect(await where(client)).toBe("source");
+  await setRoute("paused");
+  await said(client, "paused");
+  let done: Writable | null = null;
+  const waiting = where(client).then((side) => {
+    done = side;
+  });
+  expect(done).toBeNull();
+  await setRoute("target");
+  await waiting;
+  expect(done).toBe("target");
+});
+
+it("hears of a change at once, long before it would ask", async () => {
+  await using client = await open({ leaseMs: 600_000 });
+  await setRoute("target");
+  await said(client, "target");
+  expect(await where(client)).toBe("target");
+});
+
+it("asks when a notification is lost", async () => {
+  await database.query("ALTER TABLE tailrace.route DISABLE TRIGGER tell_route");
+  await using client = await open({ leaseMs: 400 });
+  await setRoute("target");
+  await said(client, "target");
+});
+
+it("begins work again only when a fence refused it", async () => {
+  await using client = await open();
+  let tries = 0;
+  const refused = async (): Promise<never> => {
+    tries += 1;
+    throw new Error("UNIQUE constraint failed");
+  };
+  await expect(client.write(refused)).rejects.toThrow("UNIQUE");
+  expect(tries).toBe(1);
+  const sides: Writable[] = [];
+  const result = client.write((side) => {
+    sides.push(side);
+    if (side === "source") throw new Error("tailrace: writes are fenced off while the database is being switched over");
+    return "done";
+  });
+  await until(
+    () => sides.length >= 2,
+    10_000,
+    () => "the fence was met once only",
+  );
+  await setRoute("target");
+  expect(await result).toBe("done");
+  expect(new Set(sides.slice(0, -1))).toEqual(new Set(["source"]));
+});
+
+it("cut off from PostgreSQL it stops writing when its lease is over, and goes on when it can ask again", async () => {
+  await using proxy = await losingProxy(database.url);
+  await using client = await open({ url: proxy.url, leaseMs: 500 });
+  await using trusting = await open({ url: proxy.url, leaseMs: 500, sourceIsFenced: true });
+  expect(client.writable()).toBe("source");
+  proxy.lose({ from: "client", bytes: Buffer.from("") });
+  await until(
+    () => client.writable() === null,
+    10_000,
+    () => "it still writes",
+  );
+  expect(trusting.writable()).toBe("source");
+  await setRoute("target");
+  const waiting = where(client);
+  proxy.lose(null);
+  expect(await waiting).toBe("target");
+  await said(trusting, "target");
+  expect(await where(trusting)).toBe("target");
+});
+
+it("a wait ends with its signal or with the client", async () => {
+  await setRoute("paused");
+  const client = await open();
+  const stop = new AbortController();
+  const waiting = expect(client.write(() => null, stop.signal)).rejects.toThrow(/abort/i);
+  stop.abort();
+  await waiting;
+  const other = expect(client.write(() => null)).rejects.toThrow(/closed/);
+  await client[Symbol.asyncDispose]();
+  await other;
+});
+
+it("refuses to open when PostgreSQL cannot be asked", async () => {
+  await expect(openRoute({ url: "postgresql://nobody@127.0.0.1:1/none", pipeline: "x" })).rejects.toThrow();
+});
