@@ -30,13 +30,17 @@ export interface SwitchOptions {
 const lockTimeout = "1s";
 const silenceMax = "5s";
 
-export async function openSwitch(options: SwitchOptions): Promise<OpenSwitch> {
+export async function openSwitch(options: SwitchOptions, signal: AbortSignal): Promise<OpenSwitch> {
+  signal.throwIfAborted();
   const opening: OpenOptions = {
     applicationName: options.applicationName,
     pipelined: false,
     settings: { lock_timeout: lockTimeout, idle_in_transaction_session_timeout: silenceMax },
   };
   const connection = await Connection.open(options.settings, opening);
+  // Several statements may each wait for a lock: the pause has a limit that none of them knows.
+  const stop = (): void => void connection[Symbol.asyncDispose]().catch(() => {});
+  signal.addEventListener("abort", stop, { once: true });
   try {
     await connection.query("BEGIN");
     const { behind } = await readReadyPlan(connection, options.tables, options.numbers);
@@ -44,7 +48,10 @@ export async function openSwitch(options: SwitchOptions): Promise<OpenSwitch> {
     return new PostgresSwitch(connection, options, behind);
   } catch (thrown) {
     await connection[Symbol.asyncDispose]();
+    signal.throwIfAborted();
     throw notReady(thrown);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 

@@ -55,7 +55,7 @@ export class PostgresCutover implements CutoverSession {
       route: (group) => this.#route((place) => settledRoute(this.plain, place), group),
       pause: (group, from) => this.#route((place) => pauseRoute(this.plain, place, from), group),
       reopen: (group, from) => this.#route((place) => reopenRoute(this.plain, place, from), group),
-      begin: (group, side, numbers) => this.#begin(group, side, numbers),
+      begin: (group, side, numbers, signal) => this.#begin({ group, side, numbers }, signal),
     };
   }
 
@@ -154,7 +154,10 @@ export class PostgresCutover implements CutoverSession {
     await this.ownership[Symbol.asyncDispose]();
   }
 
-  async #begin(group: GroupId, side: "source" | "target", numbers: readonly GivenNumber[]): Promise<OpenSwitch> {
+  async #begin(
+    { group, side, numbers }: { readonly group: GroupId; readonly side: "source" | "target"; readonly numbers: readonly GivenNumber[] },
+    signal: AbortSignal,
+  ): Promise<OpenSwitch> {
     const { settings, applicationName } = this.options;
     const { held, record } = this.#mine();
     const { tables } = this;
@@ -162,7 +165,7 @@ export class PostgresCutover implements CutoverSession {
       this.ours = { held, record: { ...record, state: "switched" } };
     };
     const place = this.#placeOf(group);
-    return await this.#ask(() => openSwitch({ settings, applicationName, place, held, side, tables, numbers, onSwitched }));
+    return await this.#ask(() => openSwitch({ settings, applicationName, place, held, side, tables, numbers, onSwitched }, signal));
   }
 
   /** A route that moves while our token is an old one would be moved by nobody. */

@@ -1,5 +1,7 @@
+import { Client } from "pg";
 import { expect, it } from "vitest";
 import type { GivenNumber } from "../../../../core/contracts/cutover.js";
+import { TailraceError } from "../../../../core/errors.js";
 import { markerId, tableId, theGroup } from "../../../../core/vocabulary/ids.js";
 import { childPlan, childRow, childTable, never, Owner, parentPlan, parentRow, parentTable } from "../../../contracts/target-fixtures.js";
 import { until } from "../../../support/oracles/until.js";
@@ -198,8 +200,25 @@ it("tells of a long query on a target table instead of waiting for it", async ()
   await using session = await here.desk().take(theGroup, "me", never);
   await session.begin(beginning);
   await session.prepare(numbers, never);
+  const monitor = new Client({ connectionString: here.database.url });
+  await monitor.connect();
   await here.database.query("BEGIN; SELECT count(*) FROM child");
   await expect(session.board.begin(theGroup, "target", numbers, never)).rejects.toMatchObject({ code: "cutover.not-ready" });
+  // The limit of the pause ends the wait earlier.
+  const late = new TailraceError("cutover.late", { what: "long enough" });
+  const stop = new AbortController();
+  const waiting = expect(session.board.begin(theGroup, "target", numbers, stop.signal)).rejects.toMatchObject({ code: "cutover.late" });
+  await until(
+    async () => {
+      const waits = await monitor.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()");
+      return waits.rowCount === 1;
+    },
+    10_000,
+    () => "nobody waits for the lock",
+  );
+  stop.abort(late);
+  await waiting;
+  await monitor.end();
   await here.database.query("COMMIT");
 });
 
