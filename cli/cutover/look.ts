@@ -3,18 +3,20 @@ import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Known } from "../../core/contracts/source.js";
 import { asTailraceError } from "../../core/errors.js";
-import type { Settings } from "../../core/settings.js";
 import type { CutoverParts } from "../../services/cutover/parts.js";
 import { predictPause } from "../../services/cutover/predict.js";
 import type { PreflightFacts } from "../../services/cutover/preflight.js";
+import { newestProof } from "../../services/verify/proof.js";
+import type { Verifier } from "../../services/verify/main.js";
 import type { Invocation } from "../invocation.js";
+import type { CutoverWork } from "./open.js";
 import { observe } from "../pipeline/observe.js";
 import type { PipelineView } from "../watch/pipeline-view.js";
 
 const lagMsDefault = 2_000;
 const proofMs = 24 * 3_600_000;
 
-export async function look(invocation: Invocation, settings: Settings, parts: CutoverParts): Promise<PreflightFacts> {
+export async function look(invocation: Invocation, { settings, parts, verifier }: CutoverWork): Promise<PreflightFacts> {
   const { signal, options } = invocation;
   const { desk, group } = parts;
   const view = await observe(settings, signal);
@@ -32,6 +34,7 @@ export async function look(invocation: Invocation, settings: Settings, parts: Cu
     services: { source: stateOf(view, "source"), sink: stateOf(view, "sink") },
     lag,
     cost,
+    different: await knownDifferences(verifier, signal),
     ready,
     numbers,
     last,
@@ -39,6 +42,11 @@ export async function look(invocation: Invocation, settings: Settings, parts: Cu
     freeBytes: bavail * bsize,
     limits: { pauseMs: parts.limits.pauseMs, lagMs: options.durationMs("maxLag") ?? lagMsDefault, proofMs },
   };
+}
+
+async function knownDifferences({ store, plan }: Verifier, signal: AbortSignal): Promise<number | null> {
+  const proof = await newestProof({ store, tables: plan.tables.map(({ source }) => source) }, signal);
+  return proof === null ? null : proof.tables.reduce((sum, { missing, extra, changed }) => sum + missing + extra + changed, 0);
 }
 
 const stateOf = (view: PipelineView, name: string): string => view.services.find(({ service }) => service === name)?.state ?? "unknown";

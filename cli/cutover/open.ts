@@ -2,21 +2,29 @@
 import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
-import { openVerifier } from "../../services/verify/main.js";
 import { openCutover } from "../../services/cutover/main.js";
+import { openVerifier, type Verifier } from "../../services/verify/main.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
 import type { Invocation } from "../invocation.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
 
-/** Behind the fence nothing moves but the sink, which has drained by then. */
-const stallMs = 5_000;
+/** Behind a fence the target stands where it should already. */
+const verifierStallMs = 10_000;
 
 export interface CutoverWork {
   readonly settings: Settings;
   readonly plan: TargetPlan;
   readonly parts: CutoverParts;
+  readonly verifier: Verifier;
+  readonly url: Secret;
+}
+export interface CutoverOpening {
+  readonly settings: Settings;
+  readonly limits: Partial<CutoverLimits>;
+  readonly tell: (progress: CutoverProgress) => void;
 }
 
 export async function withCutover<T>(
@@ -26,18 +34,25 @@ export async function withCutover<T>(
 ): Promise<T> {
   const { settings } = await invocation.settings();
   refuseUninstalled(settings);
-  const limits = limitsOf(invocation);
-  return await withTarget(settings, invocation.signal, async (target, { url }) => {
-    const plan = await target.plan(invocation.signal);
-    if (plan === null)
+  return await withCutoverOf({ settings, limits: limitsOf(invocation), tell }, invocation.signal, work);
+}
+
+export async function withCutoverOf<T>(
+  { settings, limits, tell }: CutoverOpening,
+  signal: AbortSignal,
+  work: (open: CutoverWork) => Promise<T>,
+): Promise<T> {
+  return await withTarget(settings, signal, async (target, { url }) => {
+    const plan = await target.plan(signal);
+    if (plan === null) {
       throw new TailraceError("plan.missing", {
         what: "The target holds no plan of this pipeline",
         where: { pipeline: settings.pipeline },
       });
-    // What the verify service has proven need not be read again behind the fence.
-    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs }, invocation.signal);
+    }
+    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs }, signal);
     await using parts = await openCutover({ settings, url, plan, limits, tell, check: verifier.finalCheck });
-    return await work({ settings, plan, parts });
+    return await work({ settings, plan, parts, verifier, url });
   });
 }
 

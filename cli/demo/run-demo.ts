@@ -27,6 +27,7 @@ import { compareShop, type TableComparison } from "./compare.js";
 import { Onlooker, type Seen } from "./onlooker.js";
 import { createShop } from "./shop-database.js";
 import { Stage } from "./stage.js";
+import { type SwitchedOver, switchOver } from "./switch-over.js";
 
 export interface DemoOptions {
   readonly seconds: number;
@@ -41,6 +42,7 @@ export interface DemoResult {
   readonly catchUpMs: number;
   readonly tables: readonly TableComparison[];
   readonly transactions: { readonly source: number; readonly target: number };
+  readonly cutover: SwitchedOver;
   readonly ms: number;
 }
 
@@ -141,7 +143,13 @@ async function follow(scene: Scene): Promise<Told> {
       return { said: `${value.filter(isEqual).length} of ${value.length} tables equal, ${formatCount(rows)} rows, every value`, value };
     });
     const transfers = tables.find(({ table }) => table === "transfers");
-    return { snapshot, streaming, catchUpMs, tables, transactions: { source: application.commits, target: transfers?.targetRows ?? 0 } };
+    const cutover = await stage.step("cutover", (say) =>
+      patiently(invocation.signal, (signal) =>
+        switchOver({ settings, file: scene.file, firstTransaction: application.commits + 1, say }, signal),
+      ),
+    );
+    const transactions = { source: application.commits, target: transfers?.targetRows ?? 0 };
+    return { snapshot, streaming, catchUpMs, tables, transactions, cutover };
   } finally {
     stop.abort();
     await running;

@@ -7,6 +7,7 @@ import { type PreflightFacts, preflight, refusals } from "../../services/cutover
 import { runCutover, settleLeft } from "../../services/cutover/run-cutover.js";
 import { look } from "../cutover/look.js";
 import { acceptedChecks, type CutoverWork, withCutover } from "../cutover/open.js";
+import { prove } from "../cutover/prove.js";
 import { Stepper } from "../cutover/stepper.js";
 import { checkLines, planLines, storyLines } from "../cutover/text.js";
 import { type ExitCode, exits } from "../exit-codes.js";
@@ -47,8 +48,9 @@ export const verb: Verb = (invocation) => {
   }
 };
 
-async function judged(invocation: Invocation, { settings, parts }: CutoverWork): Promise<ExitCode> {
-  const facts = await look(invocation, settings, parts);
+async function judged(invocation: Invocation, open: CutoverWork): Promise<ExitCode> {
+  const { settings } = open;
+  const facts = await look(invocation, open);
   const checks = preflight(facts);
   const refused = refusals(checks, acceptedChecks(invocation));
   invocation.out.answer({
@@ -60,8 +62,9 @@ async function judged(invocation: Invocation, { settings, parts }: CutoverWork):
   return refused.length === 0 ? exits.done : exits.gateRefused;
 }
 
-async function planned(invocation: Invocation, { settings, plan, parts }: CutoverWork): Promise<ExitCode> {
-  const facts = await look(invocation, settings, parts);
+async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitCode> {
+  const { settings, plan, parts } = open;
+  const facts = await look(invocation, open);
   const steps = await planCutover(
     parts,
     {
@@ -85,19 +88,23 @@ async function planned(invocation: Invocation, { settings, plan, parts }: Cutove
 async function run(invocation: Invocation, kind: CutoverKind): Promise<ExitCode> {
   using stepper = new Stepper(invocation.out);
   return await withCutover(invocation, stepper.tell, async (open) => {
-    const { parts, settings } = open;
-    const outcome = await runCutover(
-      parts,
-      kind,
-      async () => refuse(invocation, await look(invocation, settings, parts)),
-      invocation.signal,
-    );
+    const { parts, verifier } = open;
+    const beforehand = async (): Promise<void> => {
+      refuse(invocation, await look(invocation, open), unproven);
+      if (await prove(verifier, invocation.signal))
+        invocation.out.note("both sides were compared as a whole, so that little is left for the pause");
+      refuse(invocation, await look(invocation, open));
+    };
+    const outcome = await runCutover(parts, kind, beforehand, invocation.signal);
     return answer(invocation, open, outcome);
   });
 }
 
-function refuse(invocation: Invocation, facts: PreflightFacts): void {
-  const [first, ...others] = refusals(preflight(facts), acceptedChecks(invocation));
+/** Gates that a proof, which is about to be made, opens. */
+const unproven = ["verification", "pause"];
+
+function refuse(invocation: Invocation, facts: PreflightFacts, later: readonly string[] = []): void {
+  const [first, ...others] = refusals(preflight(facts), acceptedChecks(invocation)).filter(({ id }) => !later.includes(id));
   if (first === undefined) return;
   const more = others.length === 0 ? "" : ` (and ${others.length} more: ${others.map(({ id }) => id).join(", ")})`;
   throw new TailraceError("cutover.refused", { what: `${first.what}${more}. ${first.fix}`, where: { check: first.id } });

@@ -28,8 +28,10 @@ const equalTables = ({ tables }: DemoResult): number => tables.filter(isEqual).l
 const rowsPerSecond = ({ snapshot }: DemoResult): number => Math.round((snapshot.rows / snapshot.ms) * 1000);
 
 function isGood(result: DemoResult): boolean {
-  const { streaming, transactions, tables } = result;
-  return equalTables(result) === tables.length && streaming.halfTransactions === 0 && transactions.source === transactions.target;
+  const { streaming, transactions, tables, cutover } = result;
+  return (
+    cutover.ok && equalTables(result) === tables.length && streaming.halfTransactions === 0 && transactions.source === transactions.target
+  );
 }
 
 function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unknown>> {
@@ -50,6 +52,7 @@ function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unkn
     tables,
     transactionsAtSource: transactions.source,
     transactionsAtTarget: transactions.target,
+    cutover: { ...result.cutover, pauseMs: tenth(result.cutover.pauseMs), toolPauseMs: tenth(result.cutover.toolPauseMs) },
     durationMs: Math.round(ms),
     directory,
   };
@@ -81,6 +84,7 @@ function summary(result: DemoResult, good: boolean, paint: Paint): string {
       `${formatCount(transactions.source)} = ${formatCount(transactions.target)}`,
       "committed at the source, found at the target",
     ],
+    ["cutover", formatMs(result.cutover.pauseMs), "the application could not write, then went on in PostgreSQL"],
     ["duration", formatMs(ms), "all of it"],
   ];
   return [

@@ -9,7 +9,7 @@ import { observe } from "../pipeline/observe.js";
 import { verified } from "../pipeline/verified.js";
 
 const defaultTimeoutMs = 60_000;
-const states = ["running", "snapshot", "paused", "degraded", "stopped", "down"];
+const states = ["running", "snapshot", "paused", "degraded", "stopped", "down", "switched"];
 
 export const verb: Verb = async (invocation) => {
   const condition = invocation.words[0] ?? "";

@@ -41,7 +41,7 @@ export interface TableFacts {
   readonly applied: number;
 }
 
-export type PipelineState = "running" | "snapshot" | "paused" | "degraded" | "stopped" | "down";
+export type PipelineState = "running" | "snapshot" | "paused" | "degraded" | "stopped" | "down" | "switched";
 export interface PipelineView {
   readonly pipeline: string;
   readonly state: PipelineState;
@@ -142,6 +142,7 @@ function phaseOf({ target, sink, source }: Observed): string | null {
 
 function stateOf(services: readonly ServiceView[], phase: string | null, { target }: Observed): PipelineState {
   if (services.some(({ state }) => state === "stopped")) return "stopped";
+  if (services.some(({ code }) => code === "cutover.switched")) return "switched";
   if (services.every(({ state }) => state === "unreachable" || state === "ended")) return "down";
   if (services.some(({ state }) => state === "paused") || (target.kind === "heard" && target.value.paused)) return "paused";
   if (services.some(({ state }) => state !== "running")) return "degraded";
@@ -204,6 +205,8 @@ function nextOf(state: PipelineState, services: readonly ServiceView[], target: 
       return [...new Set(codes), "tailrace doctor", "tailrace run"];
     case "degraded":
       return [...new Set(codes), "tailrace doctor"];
+    case "switched":
+      return ["tailrace cutover status"];
     case "running":
       return [];
     default:

@@ -33,6 +33,7 @@ const colours: Readonly<Record<PipelineState, keyof Paint>> = {
   snapshot: "cyan",
   paused: "yellow",
   degraded: "yellow",
+  switched: "green",
   stopped: "red",
   down: "red",
 };

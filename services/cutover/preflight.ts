@@ -11,6 +11,8 @@ export interface PreflightFacts {
   readonly services: Readonly<Record<"source" | "sink", string>>;
   readonly lag: { readonly changes: Known<number>; readonly ms: Known<number> };
   readonly cost: { readonly dirtyRows: number; readonly dirtyChunks: number; readonly oldestProofMs: number | null };
+  /** Rows that the newest proof still holds for different; null: there is no proof. */
+  readonly different: number | null;
   readonly ready: ReadyPlan;
   readonly numbers: readonly GivenNumber[];
   readonly last: CutoverStory | null;
@@ -117,7 +119,12 @@ function disk({ freeBytes }: PreflightFacts): Draft {
   return freeBytes >= freeBytesMin ? ok(what) : bad(what, "Make room: a full disk refuses the application's writes and ours");
 }
 
-function verification({ cost: { dirtyRows, dirtyChunks, oldestProofMs }, limits }: PreflightFacts): Draft {
+function verification({ cost: { dirtyRows, dirtyChunks, oldestProofMs }, different, limits }: PreflightFacts): Draft {
+  if (different !== null && different > 0)
+    return bad(
+      `${different} rows differ by the newest verification`,
+      "`tailrace verify show` names them, `tailrace verify repair` mends them",
+    );
   if (oldestProofMs === null)
     return bad("some table was never proven equal as a whole", "Run `tailrace verify run` and look at its result");
   const what = `${dirtyRows} rows in ${dirtyChunks} ranges are compared behind the fence; the oldest proof of the others is ${Math.round(oldestProofMs / 1000)} s old`;

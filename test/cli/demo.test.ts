@@ -21,6 +21,7 @@ describe("the demo", () => {
       tablesCompared: 5,
       directory: null,
     });
+    expect(answer["cutover"]).toMatchObject({ ok: true, pauseMs: expect.any(Number), toolPauseMs: expect.any(Number) });
     expect(answer["transactionsAtSource"]).toBe(answer["transactionsAtTarget"]);
     for (const figure of [
       "snapshotRows",

@@ -115,6 +115,8 @@ describe("the view of a pipeline", () => {
     expect(withSink("paused")).toBe("paused");
     expect(withSink("waiting")).toBe("degraded");
     expect(viewOf({ ...streaming, sink: silent }).state).toBe("degraded");
+    const standingBy = heard({ ...service("sink", "standing-by"), code: "cutover.switched" });
+    expect(viewOf({ ...streaming, sink: standingBy })).toMatchObject({ state: "switched", next: ["tailrace cutover status"] });
     expect(
       viewOf({ ...streaming, target: heard({ applied: null, phase: "snapshot", paused: false, verification: null, tables: [] }) }).state,
     ).toBe("snapshot");

@@ -14,7 +14,7 @@ const ddl = `
 `;
 const places = {};
 
-it("preflight, plan, rehearse, run: the application continues on PostgreSQL", async () => {
+it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { timeout: 240_000 }, async () => {
   await using operator = await Operator.make({ ddl, tables: { customers: places, orders: places, empty: places } });
   await operator.answer("apply");
   expect(await operator.refusal("cutover", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });
@@ -51,6 +51,7 @@ it("preflight, plan, rehearse, run: the application continues on PostgreSQL", as
     fence: { kind: "kept" },
     last: { state: "done" },
   });
+  expect((await operator.tailrace("wait", "state=switched", "--timeout", "60s")).code).toBe(0);
   expect(await operator.refusal("cutover", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });
 
   const client = new Client({ connectionString: operator.database.url });
