@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { apply } from "./apply.js";
+import { cutover } from "./cutover.js";
 import { hops } from "./hops.js";
 import { latency } from "./latency.js";
 import { describeMachine } from "./machine.js";
@@ -14,7 +15,7 @@ import { peers } from "./peers/peers.js";
 import { printReport } from "./report.js";
 import { snapshot } from "./snapshot.js";
 
-const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops };
+const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops, cutover };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

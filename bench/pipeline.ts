@@ -77,6 +77,17 @@ export class BenchPipeline implements AsyncDisposable {
     return new BenchPipeline(settings, folder, url, name, port, await connect(url), profile);
   }
 
+  /** Runs a verb on this pipeline's settings; its exit code is part of the answer. */
+  async verb(...words: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+    try {
+      return { code: 0, ...(await run(process.execPath, [command, ...words, "-c", this.settings], { cwd: this.folder })) };
+    } catch (thrown) {
+      const { code, stdout, stderr } = thrown as { code?: unknown; stdout?: string; stderr?: string };
+      if (typeof code !== "number") throw thrown;
+      return { code, stdout: stdout ?? "", stderr: stderr ?? "" };
+    }
+  }
+
   /** Starts the process of a role; it may not be up yet on return. */
   start(role: Role): number {
     const profiling =
