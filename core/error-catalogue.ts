@@ -143,13 +143,8 @@ const entries = {
   "source.missing": { verdict: "stop", cause: "The source file is not there.", remedy: "Check `source.path`" },
   "source.not-a-database": {
     verdict: "stop",
-<<<<<<< HEAD
-    cause: "The file is not an SQLite database (or is encrypted or damaged).",
-    remedy: "Check `source.path`",
-=======
     cause: "The file is not a database of the kind that `source.kind` names (or is encrypted).",
     remedy: "Check `source.kind` and `source.path`",
->>>>>>> cd1b0e3 (test(fault): the fault matrix, and what it found)
   },
   "source.mode": {
     verdict: "stop",

@@ -25,6 +25,7 @@ export async function prove(verifier: Verifier, signal: AbortSignal): Promise<bo
       holdName: "cutover",
       rowsPerScope: defaultRowsPerScope,
       resume: null,
+      since: null,
       pace: () => Promise.resolve(),
       onChunk: () => {},
       onProgress: () => {},

@@ -7,7 +7,15 @@ import type { Settings } from "../../core/settings.js";
 import type { ServiceName, ServiceStatus } from "../../core/status.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
-import { type FileFacts, type Heard, type Observed, type PipelineView, type TargetFacts, type VerificationView, viewOf } from "../watch/pipeline-view.js";
+import {
+  type FileFacts,
+  type Heard,
+  type Observed,
+  type PipelineView,
+  type TargetFacts,
+  type VerificationView,
+  viewOf,
+} from "../watch/pipeline-view.js";
 import { type HttpPlace, httpBase } from "./places.js";
 import { measuredFile } from "./source.js";
 import { provenNow } from "./proven.js";

@@ -8,7 +8,6 @@ import type { Secret } from "../../core/secret.js";
 import { Connection } from "./connection.js";
 import { parseConnectionUrl } from "./connection-url.js";
 import { withTargetErrors } from "./pg-errors.js";
-import { quotedArray } from "./text-forms.js";
 
 export interface TargetTextAsker extends AsyncDisposable {
   readonly ask: TargetText;
@@ -25,7 +24,7 @@ export function openTargetText(url: Secret): TargetTextAsker {
       connection ??= Connection.open(parseConnectionUrl(url.reveal()), { applicationName: "tailrace verify", pipelined: false });
       const open = await connection;
       const text = `SELECT array_agg(u.v::${type}::text ORDER BY u.i) AS texts FROM unnest($1::text[]) WITH ORDINALITY AS u(v, i)`;
-      const [row] = await withTargetErrors(() => open.rows<{ texts: (string | null)[] | null }>(text, [quotedArray(texts)]));
+      const [row] = await withTargetErrors(() => open.rows<{ texts: (string | null)[] | null }>(text, [[...texts]]));
       return row?.texts ?? [];
     },
     [Symbol.asyncDispose]: async () => {

@@ -79,6 +79,8 @@ export class RealPipeline implements AsyncDisposable {
       source: { kind: "sqlite", path: file.path, log: this.retention },
       log: { kind: "embedded", path: this.logPath },
       target: { url: null, schema: "public" },
+      verify: { rowsPerSecond: 0 },
+      routes: { hooks: [] },
       tables: new Map(),
       onlyListedTables: false,
       http: { host: "127.0.0.1", port: 0 },
