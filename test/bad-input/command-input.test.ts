@@ -1,4 +1,5 @@
 /** The command line in places where it is not at home: no terminal, no home, no reader, no settings, arguments without end. Exit codes and no stacks. */
+/* oxlint-disable no-control-regex -- control characters are what is looked for */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

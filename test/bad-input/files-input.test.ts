@@ -1,4 +1,5 @@
 /** What may lie at a path where a database is wanted: each is refused with a code that says what it is, or read. Nothing waits, nothing dies. */
+/* oxlint-disable no-control-regex -- control characters are what is looked for */
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,

@@ -2,6 +2,7 @@
  * Names that break things, of tables and columns: each is refused by the plan with a proposal, or the table is made at the target under exactly
  * this name, with its rows, and nothing else happens.
  */
+/* oxlint-disable no-control-regex -- control characters are what is looked for */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,6 +148,7 @@ function findings(
     tables: new Map(),
     onlyListedTables: false,
     http: { host: "127.0.0.1", port: 0 },
+    routes: { hooks: [] },
   };
   using inspector = openSqliteInspector(path, { group: theGroup });
   const survey = surveySource(inspector, settings, { applied: null, census: true, now: new Date(0), onTable: () => {} });

@@ -84,6 +84,7 @@ export class RealPipeline implements AsyncDisposable {
       tables: new Map(),
       onlyListedTables: false,
       http: { host: "127.0.0.1", port: 0 },
+      routes: { hooks: [] },
     } as const;
     const { plan } = surveySource(inspector, settings, { applied: null, census: false, now: new Date(0), onTable: () => {} });
     await using target = await connectTarget({ url: database.url, pipeline: file.pipeline }, never);
