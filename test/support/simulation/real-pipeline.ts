@@ -2,10 +2,12 @@
  * A whole pipeline in this process, of real parts: an SQLite file, an embedded log, a PostgreSQL database, and both services as their main.ts wires
  * them, each call of theirs through ports that may fail. Time is real, but delays are short.
  */
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
+import { stringify } from "yaml";
 import { surveySource } from "../../../cli/pipeline/survey.js";
+import { loadSettings } from "../../../cli/settings/load-settings.js";
 import { openEmbeddedLog } from "../../../connectors/embedded-log/embedded-log.js";
 import { connectTarget } from "../../../connectors/postgres/connect.js";
 import { openSqliteInspector } from "../../../connectors/sqlite/inspect/inspector.js";
@@ -72,20 +74,9 @@ export class RealPipeline implements AsyncDisposable {
   async #apply(): Promise<void> {
     const { file, database, prefix } = this;
     using inspector = openSqliteInspector(file.path, { group: theGroup });
-    const settings = {
-      pipeline: file.pipeline,
-      prefix,
-      stateDirectory: file.directory,
-      source: { kind: "sqlite", path: file.path, log: this.retention },
-      log: { kind: "embedded", path: this.logPath },
-      target: { url: null, schema: "public" },
-      verify: { rowsPerSecond: 0 },
-      routes: { hooks: [] },
-      tables: new Map(),
-      onlyListedTables: false,
-      http: { host: "127.0.0.1", port: 0 },
-      routes: { hooks: [] },
-    } as const;
+    const settingsFile = join(file.directory, "tailrace.yaml");
+    writeFileSync(settingsFile, stringify({ pipeline: prefix, source: { kind: "sqlite", path: file.path } }));
+    const { settings } = loadSettings(settingsFile, {});
     const { plan } = surveySource(inspector, settings, { applied: null, census: false, now: new Date(0), onTable: () => {} });
     await using target = await connectTarget({ url: database.url, pipeline: file.pipeline }, never);
     await target.prepare(plan, async () => {}, never);
