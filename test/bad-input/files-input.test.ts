@@ -127,6 +127,7 @@ describe("at the source's path lies", () => {
     expect(() => rowsIn("cut.db")).toThrow(expect.objectContaining({ code: "source.not-a-database" }) as Error);
   });
 
+  // Skipped for root, who may read everything.
   it.skipIf(process.getuid?.() === 0)("a file that may not be read", () => {
     chmodSync(at("good.db"), 0o000);
     expect(() => openDatabase(at("good.db"), { readonly: true })).toThrow(expect.objectContaining({ code: "source.unavailable" }) as Error);
