@@ -143,6 +143,7 @@ export class Ports {
   }
 }
 
-const isSynchronous = (name: string): boolean => name === "source.lag" || name === "source.captureLog";
+const synchronous = new Set(["source.lag", "source.captureLog", "target-session.assertOwned"]);
+const isSynchronous = (name: string): boolean => synchronous.has(name);
 const never = <T>(): Promise<T> => new Promise<T>(() => {});
 const dead: Failure = { when: "never", error: new Error("the process is dead") };
