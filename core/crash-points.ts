@@ -1,8 +1,8 @@
 /**
  * Named places where a process may be made to die, so that a test can reach the gap between two steps that a kill at random hardly ever meets.
  *
- * `TAILRACE_CRASH_AT=<point>:<n>` arms one: the process sends itself SIGKILL when it passes there for the n-th time. Without the variable a pass
- * is one comparison with null. Each point says which half of a step is done; test/fault/crash-points.test.ts drives every one of them.
+ * `TAILRACE_CRASH_AT=<point>:<n>` arms one: the process sends itself SIGKILL when it passes there for the n-th time; with `:stop` behind it SIGSTOP,
+ * and it is a zombie that goes on with what it has in hand when it is continued. Without the variable a pass is one comparison with null. Each point says which half of a step is done; test/fault/crash-points.test.ts drives every one of them.
  */
 export const crashPoints = {
   "source.read": "a batch was begun, nothing of it was sent",
@@ -44,19 +44,20 @@ export type CrashPoint = keyof typeof crashPoints;
 
 interface Armed {
   readonly point: CrashPoint;
+  readonly signal: "SIGKILL" | "SIGSTOP";
   passesLeft: number;
 }
 const variable = "TAILRACE_CRASH_AT";
 const armed = parse(process.env[variable]);
 
-/** Dies here. */
+/** Dies here: the signal is delivered before the call returns. */
 export function passing(point: CrashPoint): void {
-  if (armed !== null && isDue(armed, point)) die();
+  if (armed !== null && isDue(armed, point)) process.kill(process.pid, armed.signal);
 }
 
 /** Dies as soon as what was begun in this turn is handed to the system. */
 export function leaving(point: CrashPoint): void {
-  if (armed !== null && isDue(armed, point)) setImmediate(die);
+  if (armed !== null && isDue(armed, point)) setImmediate(() => process.kill(process.pid, armed.signal));
 }
 
 function isDue(at: Armed, point: CrashPoint): boolean {
@@ -65,16 +66,12 @@ function isDue(at: Armed, point: CrashPoint): boolean {
   return at.passesLeft === 0;
 }
 
-/** The signal is delivered before the call returns. */
-function die(): void {
-  process.kill(process.pid, "SIGKILL");
-}
-
 function parse(text: string | undefined): Armed | null {
   if (text === undefined || text === "") return null;
-  const [name = "", passes = "1"] = text.split(":");
-  if (!isCrashPoint(name) || !/^[1-9]\d{0,5}$/.test(passes)) throw new Error(`${variable}=${text} names no crash point`);
-  return { point: name, passesLeft: Number(passes) };
+  const [name = "", passes = "1", how = "kill"] = text.split(":");
+  if (!isCrashPoint(name) || !/^[1-9]\d{0,5}$/.test(passes) || !/^(kill|stop)$/.test(how))
+    throw new Error(`${variable}=${text} names no crash point`);
+  return { point: name, signal: how === "stop" ? "SIGSTOP" : "SIGKILL", passesLeft: Number(passes) };
 }
 
 function isCrashPoint(name: string): name is CrashPoint {

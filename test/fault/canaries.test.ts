@@ -27,7 +27,7 @@ async function told(name: ScenarioName, command?: string): Promise<string> {
 }
 
 describe.concurrent("the fault suite finds", () => {
-  it.each(plantedBugs)("$name", { timeout: 180_000 }, async ({ name, scenario, patches, finds }) => {
+  it.each(plantedBugs)("$name", { timeout: 600_000 }, async ({ name, scenario, patches, finds }) => {
     using build = plant(name, patches);
     const found = await told(scenario, build.command);
     expect(found, "nothing was found").not.toBe("");
@@ -36,7 +36,7 @@ describe.concurrent("the fault suite finds", () => {
 });
 
 describe.concurrent("without a bug it finds nothing", () => {
-  it.each(names)("in %s", { timeout: 180_000 }, async (name) => {
+  it.each(names)("in %s", { timeout: 600_000 }, async (name) => {
     expect(await told(name)).toBe("");
   });
 });

@@ -4,8 +4,11 @@
  */
 import { availableParallelism, loadavg } from "node:os";
 
-export const fullSpeed = 200;
+/** Rows of a big transaction; one in 250 is big. */
 export const bigRows = 1_500;
+
+/** Transactions a second; fewer on a machine that is busy with other things. */
+export const fullSpeed = (): number => Math.round(200 / Math.min(8, stretched(1)));
 
 /** A bound that holds on a machine that does nothing else, stretched by how much this one has to do. */
 export function stretched(ms: number): number {

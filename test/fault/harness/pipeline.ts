@@ -34,6 +34,11 @@ export interface PipelineOptions {
   /** A server of the run's own, that may be killed. */
   readonly server?: PostgresServer;
 }
+export interface CrashAt {
+  readonly point: CrashPoint;
+  readonly pass: number;
+  readonly how?: "kill" | "stop";
+}
 export interface Said {
   readonly code: number;
   readonly stdout: string;
@@ -110,10 +115,13 @@ export class TestPipeline implements AsyncDisposable {
   }
 
   /** `crashAt`: where this life of the process ends. */
-  start(role: Role, crashAt: { readonly point: CrashPoint; readonly pass: number } | null = null): RoleProcess {
+  start(role: Role, crashAt: CrashAt | null = null): RoleProcess {
     const now = this.#running.get(role);
     if (now !== undefined && now.end === null) throw new Error(`${role} runs already`);
-    const started = this.#spawn(role, crashAt === null ? {} : { TAILRACE_CRASH_AT: `${crashAt.point}:${crashAt.pass}` });
+    const started = this.#spawn(
+      role,
+      crashAt === null ? {} : { TAILRACE_CRASH_AT: `${crashAt.point}:${crashAt.pass}:${crashAt.how ?? "kill"}` },
+    );
     this.#running.set(role, started);
     return started;
   }

@@ -19,7 +19,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     // With it goes what makes its work rare: the last owner's sessions are not ended, and an owner does not notice that the lock is lost.
     name: "skip the fence",
-    scenario: "a sink that is stopped for long",
+    scenario: "a sink that is stopped with a window in hand",
     patches: [
       { file: "connectors/postgres/state", find: "SELECT 1 / count(*) AS owned, set_config", put: "SELECT 1 AS owned, set_config" },
       { file: "connectors/postgres/ownership", find: "await endSessions(this.connection, pids, applicationName);", put: "" },
@@ -103,7 +103,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     // Two of them on two machines, where no file lock divides them.
     name: "ignore claims",
-    scenario: "two sources without a lock",
+    scenario: "a source that is stopped with a request in hand",
     patches: [
       sourceHasNoLock,
       { file: "core/log/writer", find: "writerEpoch(highest + 1)", put: "writerEpoch(Math.max(1, highest))" },
@@ -114,21 +114,22 @@ export const plantedBugs: readonly PlantedBug[] = [
     finds: /nothing has moved|log\.|ended with|differ|row/,
   },
   {
+    // With the hint for the old key, which says the same once more.
     name: "skip the half of a key change that is a delete",
     scenario: "a hostile application",
     patches: [
       {
-        file: "connectors/postgres/fold",
-        find: "this.#put({ key: change.from, after: null, born: false, at, table });",
-        put: "this.#taken += 1;",
+        file: "schemas/decoder",
+        find: '{ kind: "rekey", at, from: this.#key(table, old), key, after }',
+        put: '{ kind: "create", at, key, after }',
       },
       {
-        file: "connectors/postgres/fold",
-        find: "return this.#taken - this.#entries.size;",
-        put: "return this.#taken - this.#entries.size;",
+        file: "connectors/sqlite/triggers",
+        find: "this.facts.logsCurrentRow ? [moved, updated] : [updated]",
+        put: "[updated]",
       },
     ],
-    finds: /account|person|vault|the watcher/,
+    finds: /account|person|vault|the bank holds|target\.constraint/,
   },
   {
     name: "merge a chunk and delete nothing",
@@ -161,7 +162,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       {
         file: "core/capture/capture-reader",
         find: "const until = view.newest();\n        const rows",
-        put: "const until = Math.min(view.newest(), start.last + 40);\n        const rows",
+        put: "const until = Math.min(view.newest(), start.last + 5);\n        const rows",
       },
     ],
     finds: /the bank holds/,

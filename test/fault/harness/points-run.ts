@@ -8,7 +8,7 @@ import type { KafkaBroker } from "../../support/kafka.js";
 import { until } from "../../support/oracles/until.js";
 import { caughtUp, judge, streaming, watch } from "./judge.js";
 import { TestPipeline } from "./pipeline.js";
-import { fullSpeed, stretched } from "./pace.js";
+import { bigRows, fullSpeed, stretched } from "./pace.js";
 import type { Role } from "./role-process.js";
 import { type RunRecord, Tally } from "./tally.js";
 import { whatWentWrong } from "./what-went-wrong.js";
@@ -17,7 +17,7 @@ interface Stage {
   readonly points: readonly CrashPoint[];
   /** What runs beside the one that dies. */
   readonly beside: Role | null;
-  readonly application: "writes" | "writes a little";
+  readonly application: "writes" | "writes much at once" | "writes a little";
 }
 
 /** What ends with the snapshot comes while it lasts; the log is shortened only while the application leaves it time. */
@@ -41,7 +41,7 @@ const stages: readonly Stage[] = [
   {
     points: ["source.read", "source.produce-before", "source.produce-sent", "source.produce-part", "source.produce-acked"],
     beside: "sink",
-    application: "writes",
+    application: "writes much at once",
   },
   {
     points: ["source.position-before", "source.position-after", "source.schema-seen", "source.schema-registered"],
@@ -68,7 +68,7 @@ export const pointsDriven: readonly CrashPoint[] = stages.flatMap(({ points }) =
 export const pointsKnown = Object.keys(crashPoints);
 
 /** One request holds 800 kB of a topic. */
-const bigForSeveralRequests = 5_000;
+const bigForSeveralRequests = 6_000;
 const reachedWithinMs = 60_000;
 
 export interface PointsRun {
@@ -92,18 +92,21 @@ export async function pointsRun({ seed, broker, only = new Set(pointsDriven), ro
     await using watcher = watch(pipeline);
     watcher.start();
     let life = 0;
+    let now: Stage["application"] = "writes a little";
     for (const { points, beside, application } of stages) {
-      const writesOn = application === "writes";
-      if (!writesOn) await pipeline.application.stop();
-      else if (!pipeline.application.isRunning)
-        await pipeline.application.start({ seed: seed + ++life, rate: fullSpeed, big: bigForSeveralRequests });
+      if (application !== now) {
+        await pipeline.application.stop();
+        const big = application === "writes" ? bigRows : bigForSeveralRequests;
+        if (application !== "writes a little") await pipeline.application.start({ seed: seed + ++life, rate: fullSpeed(), big });
+        now = application;
+      }
       if (beside !== null && !pipeline.isUp(beside)) pipeline.start(beside);
       for (const point of points.filter((each) => only.has(each))) {
         const pass = oftenPassed.has(point) ? random.between(1, 3) : 1;
         at = `${point}:${pass}`;
         const meanwhile = async (): Promise<void> => {
-          if (writesOn) return;
-          await pipeline.application.start({ seed: seed + ++life, transactions: 40, big: bigForSeveralRequests });
+          if (application !== "writes a little") return;
+          await pipeline.application.start({ seed: seed + ++life, transactions: 40, big: bigRows });
           await pipeline.application.finished();
         };
         await dieAt(pipeline, { point, pass }, meanwhile);

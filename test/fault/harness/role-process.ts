@@ -1,7 +1,7 @@
 /** One `tailrace run source` or `run sink` as an operator runs it: the built command, in its own process, that can be killed, stopped and continued. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -73,6 +73,16 @@ export class RoleProcess {
     if (this.#port === null) return null;
     const answer = await fetch(`http://127.0.0.1:${this.#port}/status`).catch(() => null);
     return answer === null ? null : ((await answer.json()) as Status);
+  }
+
+  /** By SIGSTOP; Linux only, read from /proc. */
+  isStopped(): boolean {
+    try {
+      const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
+      return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+    } catch {
+      return false;
+    }
   }
 
   async kill(): Promise<void> {

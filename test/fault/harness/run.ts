@@ -19,7 +19,7 @@ export interface FaultRun {
 }
 
 /** What was found; empty is a proof. */
-export async function faultRun({ seed, faults, broker, rate = fullSpeed, server: ownServer = false }: FaultRun): Promise<RunRecord> {
+export async function faultRun({ seed, faults, broker, rate = fullSpeed(), server: ownServer = false }: FaultRun): Promise<RunRecord> {
   const plan = planFaults(seed, faults, { broker: broker !== null, server: ownServer });
   const told = describePlan(seed, plan);
   const log = broker === null ? ({ kind: "embedded" } as const) : ({ kind: "kafka", brokers: broker.brokers } as const);
