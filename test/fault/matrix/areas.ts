@@ -1,4 +1,5 @@
 /** All areas of the matrix, as docs/faults.md prints them. */
+import { captureFaults } from "./capture-faults.js";
 import { diskFaults } from "./disk-faults.js";
 import type { FaultArea } from "./fault-case.js";
 import { garbageFaults } from "./garbage-faults.js";
@@ -24,6 +25,7 @@ export const areas: readonly PrintedArea[] = [
   postgresFaults,
   networkFaults,
   sourceFileFaults,
+  captureFaults,
   diskFaults,
   processFaults,
 ];
