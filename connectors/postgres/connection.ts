@@ -142,13 +142,25 @@ export class Connection implements AsyncDisposable {
     return { results: settled.map((one) => (one.status === "fulfilled" ? one.value : null)), failure };
   }
 
-  /** Legal on a plain connection, inside a transaction. */
+  /**
+   * Legal on a plain connection, inside a transaction. Buffers are asked for one by one while the server takes in those before; when making one fails,
+   * so does the transaction, and the connection can be used again.
+   */
   async copy(text: string, buffers: Iterable<Buffer>): Promise<void> {
     const stream = this.client.query(copyFrom(text));
     const failed = once(stream, "finish");
-    for (const buffer of buffers) {
-      if (stream.destroyed || stream.errored !== null) break;
-      if (!stream.write(buffer)) await Promise.race([once(stream, "drain"), failed]);
+    try {
+      for (const buffer of buffers) {
+        if (stream.destroyed || stream.errored !== null) break;
+        if (!stream.write(buffer)) await Promise.race([once(stream, "drain"), failed]);
+      }
+    } catch (thrown) {
+      if (stream.destroyed || stream.errored !== null) throw thrown;
+      failed.catch(() => {});
+      const closed = new Promise((resolve) => stream.once("close", resolve));
+      stream.destroy(new Error("the client gave up"));
+      await closed;
+      throw thrown;
     }
     stream.end();
     await failed;

@@ -4,6 +4,7 @@
  * Order over tables: upserts, parents before children; then deletes, children before parents. A table with an immediate UNIQUE from which nothing
  * cascades is deleted from before it is written to. Foreign keys and UNIQUEs that we build are deferred and do not mind; those of others do.
  */
+import type { TargetRow } from "../../core/mapping/mapped.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Connection, Query } from "./connection.js";
 import type { Tally } from "./conservation.js";
@@ -63,12 +64,17 @@ function countedWrites(table: TargetTable, fold: Fold, tally: Tally): TableWrite
 async function replaceRange(connection: Connection, table: TargetTable, chunk: ChunkSegment, tally: Tally): Promise<void> {
   const { statements } = table;
   const range = table.mapRange(chunk.table, chunk.scope, chunk.at);
-  const rows = chunk.chunks.flatMap((some) => some.map((row) => table.mapRow(chunk.table, row, chunk.at)));
+  const rows = chunk.chunks.reduce((sum, some) => sum + some.length, 0);
   const probe = await connection.query<{ found: boolean }>(statements.anyWithin(range));
   if (probe.rows[0]?.found === false) {
-    if (rows.length > 0) await connection.copy(statements.copyText(), copyBuffers(rows));
-  } else for (const query of mergeQueries(table, rows, range)) await connection.query(query);
-  tally.add(table.plan.source, { taken: rows.length, applied: rows.length });
+    // Mapped as they go: the server takes in one buffer while the next is made.
+    if (rows > 0) await connection.copy(statements.copyText(), copyBuffers(mapped(table, chunk)));
+  } else for (const query of mergeQueries(table, [...mapped(table, chunk)], range)) await connection.query(query);
+  tally.add(table.plan.source, { taken: rows, applied: rows });
+}
+
+function* mapped(table: TargetTable, chunk: ChunkSegment): Generator<TargetRow> {
+  for (const some of chunk.chunks) for (const row of some) yield table.mapRow(chunk.table, row, chunk.at);
 }
 
 export const mergeQueries = (

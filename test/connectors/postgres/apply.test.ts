@@ -58,6 +58,25 @@ describe("apply", () => {
     expect((await target.applied(theGroup, never))?.position.order).toBe(6);
   });
 
+  it("leaves nothing of a COPY whose last row is refused, and goes on with the same session", async () => {
+    await using owner = await prepared(parentPlan);
+    const long = "x".repeat(1_000);
+    const chunk = (last: string) =>
+      chunkOf(parentTable, {
+        after: null,
+        upTo: null,
+        at: position(0, 1, 2_000),
+        rows: Array.from({ length: 2_000 }, (_, i) => parentRow(i + 1, i === 1_999 ? last : long)),
+      });
+    await expect(owner.apply(chunk("a\0b"))).rejects.toMatchObject({
+      code: "value.nul",
+      where: { table: "parent", column: "name", key: "2000" },
+    });
+    expect(await readRows(database, parentPlan)).toEqual([]);
+    await owner.apply(chunk("ab"));
+    expect((await readRows(database, parentPlan)).at(-1)).toEqual(["2000", "ab"]);
+  });
+
   it("deletes first where an immediate UNIQUE was there when it took over, and needs no replay", async () => {
     await target.prepare(planOf(parentPlan), nothingStale, never);
     await database.query("CREATE UNIQUE INDEX immediate ON parent (name)");
