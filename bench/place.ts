@@ -9,6 +9,7 @@ import { removeEmbeddedPostgres, startEmbeddedPostgres } from "../connectors/pos
 import { kafkaJars } from "../test/support/kafka-jars.js";
 import { type KafkaBroker, startKafka } from "../test/support/kafka.js";
 import type { LogKind } from "./options.js";
+import { childrenOf } from "./process-figures.js";
 
 export interface BenchPlace extends AsyncDisposable {
   readonly folder: string;
@@ -31,6 +32,7 @@ export async function openPlace(logs: readonly LogKind[]): Promise<BenchPlace> {
   chmodSync(folder, 0o755);
   const directory = join(folder, "postgres");
   const server = await startEmbeddedPostgres({ directory, settings: serverSettings });
+  leaveNothingOnSignals(folder);
   const broker = logs.includes("kafka") ? await openKafka() : null;
   const url = server.url.reveal();
   const admin = await connect(url);
@@ -53,6 +55,20 @@ export async function openPlace(logs: readonly LogKind[]): Promise<BenchPlace> {
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** A run that is broken off takes its services and servers with it; the broker has a guard of its own. */
+function leaveNothingOnSignals(folder: string): void {
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.once(signal, () => {
+      for (const pid of childrenOf(process.pid)) process.kill(pid, "SIGKILL");
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      process.exit(status);
+    });
+  }
 }
 
 async function openKafka(): Promise<KafkaBroker | string> {
