@@ -2,7 +2,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 export interface Asked {
-  /** Statements parsed anew, executed, and executed as text; the lock's heartbeat is not among them. */
+  /** Statements parsed anew, executed, and executed as text. */
   readonly parsed: number;
   readonly executed: number;
   readonly simple: number;
@@ -12,7 +12,7 @@ export interface Asked {
 export interface CountingProxy extends AsyncDisposable {
   /** The given URL, through the proxy. */
   readonly url: string;
-  /** Since the last call. */
+  /** Since the last call, by connections that have committed something since: a lock's heartbeat comes by the clock. */
   take(): Asked;
   /** Answers wait until a client has sent a message with these bytes; then everything passes again. */
   keepAnswersUntil(bytes: string): void;
@@ -20,28 +20,18 @@ export interface CountingProxy extends AsyncDisposable {
 
 const nothing = { parsed: 0, executed: 0, simple: 0, copyMessages: 0, copyBytes: 0 };
 const sslRequest = 80877103;
-/** Of the owner's lock: it comes by the clock, and is not counted. */
-const heartbeat = Buffer.from("SELECT 1\0");
 
 export async function countingProxy(url: string): Promise<CountingProxy> {
   const target = new URL(url);
   const { hostname, port } = target;
   const sockets = new Set<Socket>();
-  let asked = { ...nothing };
+  const connections = new Set<{ asked: typeof nothing; commits: boolean }>();
   let keepUntil: Buffer | null = null;
   let kept: (() => void)[] = [];
   const pass = (): void => {
     keepUntil = null;
     for (const deliver of kept) deliver();
     kept = [];
-  };
-  const count = (type: string, body: Buffer): void => {
-    if (type === "P") asked.parsed++;
-    if (type === "E") asked.executed++;
-    if (type === "Q" && !body.equals(heartbeat)) asked.simple++;
-    if (type !== "d") return;
-    asked.copyMessages++;
-    asked.copyBytes += body.length;
   };
   const server = createServer((client) => {
     const upstream = connect(Number(port || "5432"), hostname);
@@ -53,7 +43,18 @@ export async function countingProxy(url: string): Promise<CountingProxy> {
       sockets.add(socket);
       socket.on("error", cut).on("close", cut);
     }
-    const messages = messageCounter(count);
+    const connection = { asked: { ...nothing }, commits: false };
+    connections.add(connection);
+    const messages = messageCounter((type, body) => {
+      const { asked } = connection;
+      if (type === "P") asked.parsed++;
+      if (type === "E") asked.executed++;
+      if (type === "Q") asked.simple++;
+      if (type === "Q" && body.includes("COMMIT")) connection.commits = true;
+      if (type !== "d") return;
+      asked.copyMessages++;
+      asked.copyBytes += body.length;
+    });
     client.on("data", (data) => {
       messages(data);
       upstream.write(data);
@@ -70,8 +71,18 @@ export async function countingProxy(url: string): Promise<CountingProxy> {
   return {
     url: target.href,
     take: () => {
-      const taken = asked;
-      asked = { ...nothing };
+      const taken = { ...nothing };
+      for (const connection of connections) {
+        if (connection.commits) {
+          taken.parsed += connection.asked.parsed;
+          taken.executed += connection.asked.executed;
+          taken.simple += connection.asked.simple;
+          taken.copyMessages += connection.asked.copyMessages;
+          taken.copyBytes += connection.asked.copyBytes;
+        }
+        connection.asked = { ...nothing };
+        connection.commits = false;
+      }
       return taken;
     },
     keepAnswersUntil: (bytes) => {
