@@ -108,15 +108,24 @@ const classWriters: Readonly<Record<StorageClass, ValueWriter>> = {
     if (!isRawText(value)) throw differs("raw", value);
     out.bytes(value.rawText);
   },
+  boolean: (out, value) => {
+    if (typeof value !== "boolean") throw differs("boolean", value);
+    out.byte(value ? 1 : 0);
+  },
+  decimal: (out, value) => {
+    if (typeof value !== "string") throw differs("decimal", value);
+    out.string(value);
+  },
 };
 
 function storageOf(value: Value): StorageClass {
   if (typeof value === "bigint") return "integer";
   if (typeof value === "number") return "real";
   if (typeof value === "string") return "text";
+  if (typeof value === "boolean") return "boolean";
   if (value instanceof Uint8Array) return "blob";
   if (isRawText(value)) return "raw";
-  throw new WireFault("a value that SQLite cannot have");
+  throw new WireFault("a value that no source has");
 }
 
 function differs(expected: StorageClass, value: Value): WireFault {

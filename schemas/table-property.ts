@@ -66,6 +66,8 @@ function classOf(value: unknown): StorageClass {
     case "text":
     case "blob":
     case "raw":
+    case "boolean":
+    case "decimal":
       return value;
     default:
       throw new WireFault(`${tableProperty} names a storage class that is not one`);

@@ -67,7 +67,7 @@ function columnField(column: ColumnDescription | undefined, name: string | undef
 
 function classType(storage: StorageClass, column: ColumnDescription, defined: Set<string>): Avro {
   if (storage === "raw") return rawText(defined);
-  const type = { integer: "long", real: "double", text: "string", blob: "bytes" }[storage];
+  const type = { integer: "long", real: "double", text: "string", blob: "bytes", boolean: "boolean", decimal: "string" }[storage];
   const parameters = { "__debezium.source.column.type": column.declaredType, "__debezium.source.column.name": column.name };
   return { type, "connect.parameters": parameters };
 }

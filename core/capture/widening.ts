@@ -2,7 +2,16 @@
 import type { ColumnDescription, StorageClass, TableDescription } from "../vocabulary/table.js";
 import { isRawText, type Row, type Value } from "../vocabulary/value.js";
 
-const bits: Readonly<Record<StorageClass | "null", number>> = { integer: 1, real: 2, text: 4, blob: 8, raw: 16, null: 32 };
+const bits: Readonly<Record<StorageClass | "null", number>> = {
+  integer: 1,
+  real: 2,
+  text: 4,
+  blob: 8,
+  raw: 16,
+  null: 32,
+  boolean: 64,
+  decimal: 128,
+};
 const classesInOrder: readonly StorageClass[] = ["blob", "integer", "raw", "real", "text"];
 
 /** Collects what rows hold beyond a description. One per table and description. */

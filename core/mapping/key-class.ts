@@ -17,6 +17,8 @@ export function groupOfClass(storage: StorageClass): ClassGroup {
   switch (storage) {
     case "integer":
     case "real":
+    case "boolean":
+    case "decimal":
       return "number";
     case "text":
     case "raw":
@@ -104,7 +106,9 @@ export function strictConvert(column: ColumnDescription, type: PostgresType, con
   const inner = type.kind === "uuid" ? keyUuidConverter : convert;
   switch (group) {
     case "number":
-      return (value) => (typeof value === "bigint" || typeof value === "number" ? inner(value) : otherClass);
+      return column.classes.includes("decimal") || column.classes.includes("boolean")
+        ? inner
+        : (value) => (typeof value === "bigint" || typeof value === "number" ? inner(value) : otherClass);
     case "text":
       return (value) => (typeof value === "string" || isRawText(value) ? inner(value) : otherClass);
     case "blob":

@@ -1,7 +1,7 @@
 import type { StorageClass } from "../vocabulary/table.js";
 import { isRawText, type Value } from "../vocabulary/value.js";
 
-/** SQLite's storage class of a value; null for NULL and for what SQLite does not have. */
+/** Storage class by the value alone, which is all that there is for SQLite; null for NULL and for what no source has. */
 export function storageClassOf(value: Value): StorageClass | null {
   switch (typeof value) {
     case "bigint":
@@ -10,6 +10,8 @@ export function storageClassOf(value: Value): StorageClass | null {
       return "real";
     case "string":
       return "text";
+    case "boolean":
+      return "boolean";
     default:
       if (value instanceof Uint8Array) return "blob";
       return isRawText(value) ? "raw" : null;

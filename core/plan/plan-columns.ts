@@ -243,7 +243,7 @@ function checkKey(report: Report, column: ColumnDescription, type: PostgresType,
 }
 
 export const classesSeen = (profile: ColumnProfile): readonly StorageClass[] =>
-  (["integer", "real", "text", "blob", "raw"] as const).filter((storage) => (profile.classes[storage] ?? 0) > 0);
+  (["integer", "real", "text", "blob", "raw", "boolean", "decimal"] as const).filter((storage) => (profile.classes[storage] ?? 0) > 0);
 
 function planConstant(
   report: Report,

@@ -32,7 +32,7 @@ class ColumnCounter {
   #integerMax: bigint | null = null;
   #textWithNul = 0;
   #bytesMax = 0;
-  readonly #classes: Record<StorageClass, number> = { integer: 0, real: 0, text: 0, blob: 0, raw: 0 };
+  readonly #classes: Record<StorageClass, number> = { integer: 0, real: 0, text: 0, blob: 0, raw: 0, boolean: 0, decimal: 0 };
   readonly #candidates: readonly Candidate[];
 
   constructor(private readonly column: ColumnDescription) {

@@ -11,8 +11,11 @@ export interface ColumnDescription {
   readonly classes: readonly StorageClass[];
 }
 
-/** SQLite's classes, plus `raw` (text that is not UTF-8). NULL is `nullable`, not a class. */
-export type StorageClass = "integer" | "real" | "text" | "blob" | "raw";
+/**
+ * SQLite's classes, plus `raw` (text that is not UTF-8). Sources with declared types have two more: `boolean`, and `decimal`, an exact number as
+ * text. NULL is `nullable`, not a class.
+ */
+export type StorageClass = "integer" | "real" | "text" | "blob" | "raw" | "boolean" | "decimal";
 
 export interface TableDescription {
   readonly table: TableId;

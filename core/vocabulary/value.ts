@@ -1,6 +1,7 @@
 /**
  * Values as the source has them, never converted on the way. For SQLite the JS type tells the storage class:
- * bigint = INTEGER, number = REAL, string = TEXT, Uint8Array = BLOB, RawText = TEXT whose bytes are not UTF-8.
+ * bigint = INTEGER, number = REAL, string = TEXT, Uint8Array = BLOB, RawText = TEXT whose bytes are not UTF-8. Sources with declared types also
+ * have boolean, and string for exact numbers that no bigint holds: there the column's class tells which is meant.
  */
 export type Value = null | bigint | number | string | boolean | Uint8Array | RawText | Unset | readonly Value[];
 

@@ -58,6 +58,8 @@ const classValues: Readonly<Record<StorageClass, fc.Arbitrary<Value>>> = {
   ),
   blob: fc.uint8Array({ maxLength: 80 }),
   raw: fc.uint8Array({ maxLength: 20 }).map((rawText) => ({ rawText })),
+  boolean: fc.boolean(),
+  decimal: fc.bigInt().map(String),
 };
 
 /** Around each power of two, where a varint gets a byte longer or a number stops being exact. */
@@ -78,7 +80,10 @@ const columns = fc
     declaredType: fc.constantFrom("", "INTEGER", "VARCHAR(20)", 'x"y'),
     nullable: fc.boolean(),
     generated: fc.boolean(),
-    classes: fc.subarray<StorageClass>(["blob", "integer", "raw", "real", "text"]),
+    classes: fc.oneof(
+      fc.subarray<StorageClass>(["blob", "integer", "raw", "real", "text"]),
+      fc.constantFrom<StorageClass[]>(["boolean"], ["decimal"]),
+    ),
   })
   .map((made): ColumnDescription => (made.classes.length === 0 ? { ...made, nullable: true } : made));
 
