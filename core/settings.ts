@@ -26,12 +26,24 @@ export interface VerifySettings {
   /** Read budget of the verify service, rows of one side; 0: it does not run. */
   readonly rowsPerSecond: number;
 }
-export interface SourceSettings {
+export type SourceSettings = SqliteSettings | DuckDbSettings;
+export interface SqliteSettings {
   readonly kind: "sqlite";
   /** Absolute. */
   readonly path: string;
   /** Of the capture log in the source. */
   readonly log: Retention;
+}
+export interface DuckDbSettings {
+  readonly kind: "duckdb";
+  /** Absolute. */
+  readonly path: string;
+  /** What DuckDB may take for comparing copies. */
+  readonly memoryMb: number;
+  /** Between two looks at the file. */
+  readonly pollMs: number;
+  /** null: as fast as it goes. */
+  readonly copyMbPerSecond: number | null;
 }
 export type LogSettings = EmbeddedLogSettings | KafkaSettings;
 export interface EmbeddedLogSettings {
@@ -74,6 +86,8 @@ export interface TargetSettings {
 }
 export interface TableSettings {
   readonly to: string | null;
+  /** Columns that tell rows apart where the source does not say so; null: as the source says. */
+  readonly key: readonly string[] | null;
   readonly columns: ReadonlyMap<string, ColumnSettings>;
 }
 export type ColumnSettings =

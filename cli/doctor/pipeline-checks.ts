@@ -19,15 +19,16 @@ export interface PipelineChecksOptions {
 }
 
 export async function pipelineChecks(settings: Settings, options: PipelineChecksOptions, signal: AbortSignal): Promise<readonly Check[]> {
-  const survey = trySurvey(settings, options);
+  const survey = await trySurvey(settings, options, signal);
   if ("severity" in survey) return [survey, await logCheck(settings, null, signal), ...(await targetChecks(settings, null, signal))];
   return [...dataChecks(survey), await logCheck(settings, survey, signal), ...(await targetChecks(settings, survey, signal))];
 }
 
-function trySurvey(settings: Settings, options: PipelineChecksOptions): Survey | Check {
+async function trySurvey(settings: Settings, options: PipelineChecksOptions, signal: AbortSignal): Promise<Survey | Check> {
   try {
-    return surveyOf(settings, { ...options, now: new Date(), applied: null });
+    return await surveyOf(settings, { ...options, now: new Date(), applied: null }, signal);
   } catch (thrown) {
+    signal.throwIfAborted();
     return failed({ id: "data.census", group: "data", where: settings.source.path }, thrown);
   }
 }

@@ -10,10 +10,22 @@ import { formatBytes, plural } from "../output/format.js";
 import { capturedTables, captureLogOf, openInspector } from "../pipeline/source.js";
 import { alarmSentence, captureLogLine } from "../watch/capture-log-text.js";
 import { type Check, found, passed } from "./check.js";
+import { duckDbChecks } from "./duckdb-checks.js";
 import { failed } from "./failed.js";
 
-export function sourceChecks(settings: Settings): readonly Check[] {
-  const { path } = settings.source;
+export async function sourceChecks(settings: Settings, signal: AbortSignal): Promise<readonly Check[]> {
+  const { source } = settings;
+  const own = source.kind === "sqlite" ? sqliteChecks(source.path) : await duckDbChecks(source, settings.stateDirectory);
+  if (own.some(({ id, severity }) => id === "source.opens" && severity === "error")) return own;
+  return [
+    ...own,
+    ...(await tableChecks(settings, signal)),
+    captureCheck({ id: "source.capture", group: "source", where: source.path }, settings),
+    ...captureLogChecks({ id: "source.capture-log", group: "source", where: source.path }, settings),
+  ];
+}
+
+function sqliteChecks(path: string): readonly Check[] {
   const place = (id: string) => ({ id, group: "source" as const, where: path });
   let mode: string;
   let version: string;
@@ -35,9 +47,6 @@ export function sourceChecks(settings: Settings): readonly Check[] {
       why: "Tailrace prunes its capture log with short transactions in quiet moments; an application without busy_timeout may see SQLITE_BUSY, as with any second writer",
       fix: "PRAGMA busy_timeout = 5000 on every connection of the application, unless it does so already",
     }),
-    ...tableChecks(settings),
-    captureCheck(place("source.capture"), settings),
-    ...captureLogChecks(place("source.capture-log"), settings),
   ];
 }
 
@@ -105,13 +114,14 @@ function captureLogChecks(place: PlaceOf, settings: Settings): readonly Check[] 
   ];
 }
 
-function tableChecks(settings: Settings): readonly Check[] {
+async function tableChecks(settings: Settings, signal: AbortSignal): Promise<readonly Check[]> {
   const { path } = settings.source;
   let catalog: SourceCatalog;
   try {
-    using inspector = openInspector(settings);
-    catalog = inspector.catalog();
+    await using inspector = await openInspector(settings, signal);
+    catalog = await inspector.catalog();
   } catch (thrown) {
+    signal.throwIfAborted();
     return [failed({ id: "source.tables", group: "source", where: path }, thrown)];
   }
   const listed = (table: string): boolean => !settings.onlyListedTables || settings.tables.has(table);

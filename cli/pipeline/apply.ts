@@ -9,9 +9,8 @@ import { TailraceError } from "../../core/errors.js";
 import type { StaleTable, Target } from "../../core/contracts/target.js";
 import type { Invocation } from "../invocation.js";
 import { rereadId, type TableId } from "../../core/vocabulary/ids.js";
-import { openRequests } from "./requests.js";
-import { capturedTables, installedTables, journalMode } from "./source.js";
-import { installer, type Proposal, propose, specsOf, withLog } from "./proposal.js";
+import { capturedTables, installedTables, openInstaller, openRequests, sourceFile } from "./source.js";
+import { type Proposal, propose, specsOf, withLog } from "./proposal.js";
 import { gates } from "./survey.js";
 import { withTarget } from "./target.js";
 
@@ -50,10 +49,7 @@ function refuse(settings: Settings, { survey }: Proposal, options: { readonly se
   if (survey.plan.tables.length === 0) {
     throw new TailraceError("plan.refused", { what: "There is no table that can be captured", where: { path: settings.source.path } });
   }
-  const mode = journalMode(settings);
-  if (mode !== "wal" && !options.setWal) {
-    throw new TailraceError("source.mode", { what: `The source's journal mode is ${mode}`, where: { path: settings.source.path } });
-  }
+  sourceFile(settings).refuseMode(options.setWal);
 }
 
 async function install(
@@ -69,7 +65,7 @@ async function install(
   out.note("log: topics");
   await withLog(settings, "apply", (store) => store.ensure(specsOf(settings, survey), signal));
   out.note("source: capture");
-  using open = installer(settings);
+  using open = openInstaller(settings);
   return { proposal, sourceSql: await open.apply(survey.captured, options) };
 }
 

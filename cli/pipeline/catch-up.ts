@@ -8,7 +8,7 @@ import type { Passed, Target } from "../../core/contracts/target.js";
 import type { Settings } from "../../core/settings.js";
 import { type MarkerId, markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
-import { openRequests } from "./requests.js";
+import { openRequests } from "./source.js";
 import { withTarget } from "./target.js";
 
 /** Each question is a connection of its own. */
@@ -23,11 +23,13 @@ export async function catchUp(settings: Settings, seen: (what: string) => void, 
 async function untilPassed(settings: Settings, target: Target, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
   let at = await target.passed(theGroup, signal);
   let marker = await writeMarker(settings);
+  const ours = new Set<MarkerId>([marker.id]);
   let isPassed = false;
   const pace = new Backoff(askAfterMs.first, askAfterMs.most);
   for (;;) {
     const passed = await target.passed(theGroup, signal);
-    if (passed?.marker === marker.id) isPassed = true;
+    // Each of them was written after we had begun to wait: a later one must not make us overlook an earlier one.
+    if (passed !== null && passed.marker !== null && ours.has(passed.marker)) isPassed = true;
     if (isPassed && passed?.settled === true) return;
     const position = passed === null ? "nothing" : formatPosition(passed.position);
     seen(
@@ -37,6 +39,7 @@ async function untilPassed(settings: Settings, target: Target, seen: (what: stri
       // Only the newest marker is remembered, and one that lies before the beginning of a history is never told: ours may be gone.
       at = passed;
       marker = await writeMarker(settings);
+      ours.add(marker.id);
     }
     await systemClock.delay(pace.next(), signal);
   }

@@ -3,7 +3,6 @@
  * way. `plan` prints it, `doctor` judges it, `apply` does it, so the three can never disagree.
  */
 import { openLog } from "../../connectors/open-log.js";
-import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
 import { systemClock } from "../../core/clock.js";
 import type { LogStore, TopicSpec } from "../../core/contracts/log-store.js";
 import type { Target } from "../../core/contracts/target.js";
@@ -11,8 +10,8 @@ import { asTailraceError, type TailraceError } from "../../core/errors.js";
 import { comparePlans, type PlanDifference } from "../../core/plan/diff-plan.js";
 import type { Settings } from "../../core/settings.js";
 import { topicSpecs } from "../../core/topics.js";
-import { theGroup, type TableId } from "../../core/vocabulary/ids.js";
-import { installedTables, openInspector } from "./source.js";
+import type { TableId } from "../../core/vocabulary/ids.js";
+import { installedTables, openInspector, openInstaller } from "./source.js";
 import { type Survey, surveySource } from "./survey.js";
 
 export interface Proposal {
@@ -31,7 +30,7 @@ export interface ProposalOptions {
 
 export async function propose(settings: Settings, target: Target, options: ProposalOptions, signal: AbortSignal): Promise<Proposal> {
   const applied = await target.plan(signal);
-  const survey = surveyOf(settings, { ...options, applied });
+  const survey = await surveyOf(settings, { ...options, applied }, signal);
   const specs = specsOf(settings, survey);
   options.onStep("asking the target");
   const targetSql = await target.preview(survey.plan, signal);
@@ -45,9 +44,13 @@ export async function propose(settings: Settings, target: Target, options: Propo
 export const specsOf = (settings: Settings, survey: Survey): readonly TopicSpec[] =>
   topicSpecs(settings.prefix, [...new Set([...survey.plan.tables.map(({ source }) => source), ...installedTables(settings)])]);
 
-export function surveyOf(settings: Settings, options: ProposalOptions & { readonly applied: Awaited<ReturnType<Target["plan"]>> }): Survey {
-  using inspector = openInspector(settings);
-  return surveySource(inspector, settings, {
+export async function surveyOf(
+  settings: Settings,
+  options: ProposalOptions & { readonly applied: Awaited<ReturnType<Target["plan"]>> },
+  signal: AbortSignal,
+): Promise<Survey> {
+  await using inspector = await openInspector(settings, signal);
+  return await surveySource(inspector, settings, {
     applied: options.applied,
     census: options.census,
     now: options.now,
@@ -55,12 +58,8 @@ export function surveyOf(settings: Settings, options: ProposalOptions & { readon
   });
 }
 
-export function installer(settings: Settings) {
-  return openSqliteInstaller({ path: settings.source.path, pipeline: settings.pipeline, group: theGroup });
-}
-
 function installerSql(settings: Settings, survey: Survey): readonly string[] {
-  using open = installer(settings);
+  using open = openInstaller(settings);
   return open.plan(survey.captured);
 }
 

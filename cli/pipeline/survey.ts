@@ -32,21 +32,21 @@ export interface SurveyOptions {
   readonly onTable: (table: TableId, doing: "profile" | "census") => void;
 }
 
-export function surveySource(inspector: SourceInspector, settings: Settings, options: SurveyOptions): Survey {
-  const catalog = inspector.catalog();
+export async function surveySource(inspector: SourceInspector, settings: Settings, options: SurveyOptions): Promise<Survey> {
+  const catalog = await inspector.catalog();
   const chosen = settings.onlyListedTables
     ? catalog.tables.filter(({ description }) => settings.tables.has(description.table))
     : catalog.tables;
   const profiles = new Map<TableId, readonly ColumnProfile[]>();
   for (const table of chosen) {
     options.onTable(table.description.table, "profile");
-    profiles.set(table.description.table, inspector.profile(table));
+    profiles.set(table.description.table, await inspector.profile(table));
   }
   const { pipeline, prefix } = settings;
   const { plan, findings } = makePlan({ pipeline, prefix, settings, catalog, profiles, applied: options.applied, now: options.now });
   const byName = new Map(catalog.tables.map((table) => [table.description.table, table]));
   const captured = plan.tables.flatMap(({ source }) => byName.get(source) ?? []);
-  const censuses = options.census ? takeCensuses(inspector, plan, captured, options) : null;
+  const censuses = options.census ? await takeCensuses(inspector, plan, captured, options) : null;
   return { catalog, plan, findings, leftOut: leftOutTables(settings, catalog, plan, findings), captured, censuses };
 }
 
@@ -69,18 +69,18 @@ function leftOutTables(
   return [...catalog.refused, ...byPlan].filter(({ table }) => isWanted(table));
 }
 
-function takeCensuses(
+async function takeCensuses(
   inspector: SourceInspector,
   plan: TargetPlan,
   captured: readonly SourceTable[],
   options: SurveyOptions,
-): ReadonlyMap<TableId, Census> {
+): Promise<ReadonlyMap<TableId, Census>> {
   const censuses = new Map<TableId, Census>();
   for (const table of captured) {
     const tablePlan = plan.tables.find(({ source }) => source === table.description.table);
     if (tablePlan === undefined) continue;
     options.onTable(table.description.table, "census");
-    censuses.set(tablePlan.source, census(table.description, compileMapping(tablePlan, table.description), inspector.rows(table)));
+    censuses.set(tablePlan.source, await census(table.description, compileMapping(tablePlan, table.description), inspector.rows(table)));
   }
   return censuses;
 }

@@ -7,6 +7,7 @@ import type {
   LogSettings,
   RegistrySettings,
   Settings,
+  SourceSettings,
   TableSettings,
   TlsSettings,
 } from "../../core/settings.js";
@@ -28,11 +29,7 @@ export function buildSettings(declared: Declared, context: BuildContext): Settin
     pipeline: pipelineId(declared.pipeline),
     prefix: declared.pipeline,
     stateDirectory,
-    source: {
-      kind: "sqlite",
-      path: resolve(context.directory, declared.source.path),
-      log: { retain: declared.source.log.retain, maxBytes: parseBytes(declared.source.log.maxBytes) ?? 0 },
-    },
+    source: sourceSettings(declared, context),
     log: logSettings(declared.log, stateDirectory, context),
     target: targetSettings(declared.target, context),
     tables: tableSettings(declared.tables ?? {}),
@@ -45,6 +42,21 @@ export function buildSettings(declared: Declared, context: BuildContext): Settin
 
 const hookSettings = (hook: Declared["routes"]["hooks"][number]): Settings["routes"]["hooks"][number] =>
   "command" in hook ? { kind: "command", command: hook.command } : { kind: "http", url: hook.url };
+
+function sourceSettings({ source, tables }: Declared, { directory, report }: BuildContext): SourceSettings {
+  const path = resolve(directory, source.path);
+  if (source.kind === "duckdb") {
+    const { memoryMb = 512, pollMs = 100, copyMbPerSecond = null } = source;
+    return { kind: "duckdb", path, memoryMb, pollMs, copyMbPerSecond };
+  }
+  for (const key of ["memoryMb", "pollMs", "copyMbPerSecond"] as const) {
+    if (source[key] !== undefined) report(["source", key], "is for sources of kind duckdb");
+  }
+  for (const [name, table] of Object.entries(tables ?? {})) {
+    if (table?.key !== undefined) report(["tables", name, "key"], "is reserved: it comes with chosen keys for SQLite; leave it out");
+  }
+  return { kind: "sqlite", path, log: { retain: source.log.retain, maxBytes: parseBytes(source.log.maxBytes) ?? 0 } };
+}
 
 function targetSettings(declared: Declared["target"], { report }: BuildContext): Settings["target"] {
   if (declared.url !== undefined && !URL.canParse(declared.url)) {
@@ -138,6 +150,7 @@ function tableSettings(declared: NonNullable<Declared["tables"]>): ReadonlyMap<s
       name,
       {
         to: table?.to ?? null,
+        key: table?.key ?? null,
         columns: new Map(Object.entries(table?.columns ?? {}).map(([column, said]) => [column, columnSettings(said ?? {})])),
       },
     ]),

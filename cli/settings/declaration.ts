@@ -174,6 +174,13 @@ const table = z.strictObject({
     .regex(/^[^.]+(\.[^.]+)?$/u, "must be name or schema.name")
     .optional()
     .meta(say("Table at the target, `name` or `schema.name`. Default: the same name in `target.schema`.", { example: "sales.orders" })),
+  key: z
+    .array(text())
+    .min(1)
+    .optional()
+    .meta(
+      say("DuckDB only: columns that tell the rows apart, for a table that declares no key. They are looked at before they are believed."),
+    ),
   columns: z.record(z.string(), column.nullable()).optional().meta(say("Columns that are not simply carried over, by source name.")),
 });
 
@@ -184,9 +191,21 @@ export const declaration = z.strictObject({
   source: z
     .strictObject(
       {
-        kind: later("sqlite", "DuckDB").meta(say("What the source is.")),
+        kind: z.enum(["sqlite", "duckdb"], "must be sqlite or duckdb").meta(say("What the source is.")),
         path: text().meta(say("The database file, relative to this file.", { example: "./shop.db" })),
         log: captureLog.prefault({}).meta(say("The capture log that lies in the source until its rows may be forgotten.")),
+        memoryMb: z
+          .int()
+          .min(128)
+          .max(1_000_000)
+          .optional()
+          .meta(say("DuckDB only: memory for comparing copies of the file, in MB; the process takes up to 600 MB more. Default: 512.")),
+        pollMs: z.int().min(10).max(3_600_000).optional().meta(say("DuckDB only: time between two looks at the file. Default: 100.")),
+        copyMbPerSecond: z
+          .number()
+          .positive()
+          .optional()
+          .meta(say("DuckDB only: how fast the file may be copied, where the file system cannot share blocks. Default: no limit.")),
       },
       "must be a block with kind and path",
     )

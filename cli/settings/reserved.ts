@@ -15,7 +15,6 @@ export const reservedKeys: readonly ReservedKey[] = [
   { path: ["snapshot", "window"], comes: "comes with paced snapshots" },
   { path: ["snapshot", "rowsPerSecond"], comes: "comes with paced snapshots" },
   { path: ["http", "token"], comes: "comes with the console" },
-  { path: ["tables", "*", "key"], comes: "comes with chosen keys" },
   { path: ["tables", "*", "lookup"], comes: "comes with lookups" },
   { path: ["tables", "*", "where"], comes: "comes with filters" },
   { path: ["tables", "*", "newest"], comes: "comes with guarded writes" },

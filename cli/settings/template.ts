@@ -3,6 +3,7 @@ import { stringify } from "yaml";
 
 export interface TemplateFacts {
   readonly pipeline: string;
+  readonly kind: "sqlite" | "duckdb";
   /** Relative to the settings file. */
   readonly source: string;
   readonly target: string | null;
@@ -13,7 +14,7 @@ export interface TemplateFacts {
 const tablesMost = 50;
 
 export function settingsTemplate(facts: TemplateFacts): string {
-  const { pipeline, source, target, tables, schema } = facts;
+  const { pipeline, kind, source, target, tables, schema } = facts;
   const listed = tables.slice(0, tablesMost).map(({ name, rows }) => `#   ${scalar(name)}: {}`.padEnd(40) + ` # about ${rows} rows`);
   const rest = tables.length > tablesMost ? [`#   ... and ${tables.length - tablesMost} more`] : [];
   return [
@@ -24,8 +25,9 @@ export function settingsTemplate(facts: TemplateFacts): string {
     `pipeline: ${scalar(pipeline)}                # also the prefix of the topics; never change it once applied`,
     "",
     "source:",
-    "  kind: sqlite",
+    `  kind: ${kind}`,
     `  path: ${scalar(source)}`,
+    ...(kind === "duckdb" ? ["  # memoryMb: 512                    # for comparing copies; the process takes up to 600 MB more"] : []),
     "",
     "# Without this block: the embedded log, one SQLite file in .tailrace/, enough for one machine.",
     "# log:",

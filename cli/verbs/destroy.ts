@@ -2,14 +2,13 @@ import { existsSync, rmSync } from "node:fs";
 import { asTailraceError, describeError, type TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { topicSpecs } from "../../core/topics.js";
-import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import type { TableId } from "../../core/vocabulary/ids.js";
 import { removeEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
-import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
 import { describeLog, describeTarget, embeddedDirectory } from "../pipeline/places.js";
 import { withLog } from "../pipeline/proposal.js";
-import { installedTables, sourceTraces } from "../pipeline/source.js";
+import { installedTables, openInstaller, sourceTraces } from "../pipeline/source.js";
 import { withTarget } from "../pipeline/target.js";
 
 /** One place that traces lie in: what would go, or went, or why not. */
@@ -57,7 +56,7 @@ function list(
   settings: Settings,
   { known, tables }: { readonly known: readonly TableId[]; readonly tables: boolean },
 ): void {
-  const source = existsSync(settings.source.path) ? sourceTraces(settings) : [];
+  const source = settings.source.kind === "duckdb" || existsSync(settings.source.path) ? sourceTraces(settings) : [];
   const lines = [
     `source  ${settings.source.path}`,
     ...source.map((sql) => `  ${sql}`),
@@ -83,9 +82,10 @@ async function attempt(place: Place["place"], where: string, work: () => Promise
   }
 }
 
-async function destroySource({ source, pipeline }: Settings): Promise<readonly string[]> {
-  if (!existsSync(source.path)) return [];
-  using open = openSqliteInstaller({ path: source.path, pipeline, group: theGroup });
+async function destroySource(settings: Settings): Promise<readonly string[]> {
+  // What we know of a DuckDB file lies beside the settings, and goes although the file is gone.
+  if (settings.source.kind === "sqlite" && !existsSync(settings.source.path)) return [];
+  using open = openInstaller(settings);
   return await open.destroy();
 }
 

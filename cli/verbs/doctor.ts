@@ -12,7 +12,7 @@ export const verb: Verb = async (invocation) => {
   const { file, settings } = await invocation.settings();
   const { out, signal, options } = invocation;
   out.note(`checking pipeline ${settings.pipeline} ...`);
-  const source = sourceChecks(settings);
+  const source = await sourceChecks(settings, signal);
   const rest = await pipelineChecks(settings, { census: options.flag("census"), onStep: (what) => out.event("step", { what }) }, signal);
   const unreadable = source.some(({ id, severity }) => id === "source.opens" && severity === "error");
   const checks = [

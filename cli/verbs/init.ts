@@ -1,33 +1,36 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import type { SourceCatalog } from "../../core/contracts/source.js";
 import { TailraceError } from "../../core/errors.js";
+import type { Settings } from "../../core/settings.js";
 import { isLegalPrefix } from "../../core/topics.js";
-import { theGroup } from "../../core/vocabulary/ids.js";
+import { pipelineId } from "../../core/vocabulary/ids.js";
 import { exits } from "../exit-codes.js";
 import { usage, type Verb } from "../invocation.js";
 import { plural } from "../output/format.js";
+import { openInspector } from "../pipeline/source.js";
 import { settingsTemplate } from "../settings/template.js";
 import { publishedJsonSchema } from "../settings/json-schema.js";
 
-export const verb: Verb = (invocation) => {
-  const { options, globals, out } = invocation;
+export const verb: Verb = async (invocation) => {
+  const { options, globals, out, signal } = invocation;
   const source = options.text("source");
-  if (source === null) throw usage("init wants --source FILE, the SQLite database to look at");
+  if (source === null) throw usage("init wants --source FILE, the SQLite or DuckDB database to look at");
   const file = resolve(globals.config);
   if (existsSync(file) && !options.flag("force")) {
     throw new TailraceError("usage.refused", { what: `${file} exists already; --force overwrites it`, where: { file } });
   }
-  const catalog = catalogOf(resolve(source));
   const target = options.text("target");
   const pipeline = pipelineName(source);
+  const kind = kindOf(resolve(source));
+  const catalog = await catalogOf(resolve(source), kind, dirname(file), signal);
   const path = relative(dirname(file), resolve(source));
   const schema = writeSchema(dirname(file));
   writeFileSync(
     file,
     settingsTemplate({
       pipeline,
+      kind,
       source: path.startsWith("..") || path.startsWith("/") ? path : `./${path}`,
       target,
       tables: catalog.tables.map(({ description, rowsEstimated }) => ({ name: description.table, rows: rowsEstimated })),
@@ -47,12 +50,32 @@ export const verb: Verb = (invocation) => {
         ...leftOut.map(({ table, reason, code }) => `  ${paint.yellow("left out")} ${table}: ${reason}  ${paint.dim(`[${code}]`)}`),
       ].join("\n"),
   });
-  return Promise.resolve(exits.done);
+  return exits.done;
 };
 
-function catalogOf(path: string): SourceCatalog {
-  using inspector = openSqliteInspector(path, { group: theGroup });
-  return inspector.catalog();
+type Kind = Settings["source"]["kind"];
+
+/** By the file's first bytes; what is neither is called an SQLite file, whose connector says what is wrong with it. */
+function kindOf(path: string): Kind {
+  if (!existsSync(path)) return "sqlite";
+  const fd = openSync(path, "r");
+  try {
+    const head = Buffer.alloc(12);
+    readSync(fd, head, 0, 12, 0);
+    return head.toString("latin1", 8, 12) === "DUCK" ? "duckdb" : "sqlite";
+  } catch {
+    return "sqlite";
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function catalogOf(path: string, kind: Kind, directory: string, signal: AbortSignal): Promise<SourceCatalog> {
+  const log = { retain: "applied", maxBytes: 0 } as const;
+  const source = kind === "sqlite" ? { kind, path, log } : { kind, path, memoryMb: 512, pollMs: 100, copyMbPerSecond: null };
+  const about = { source, pipeline: pipelineId("init"), stateDirectory: join(directory, ".tailrace"), tables: new Map() };
+  await using inspector = await openInspector(about, signal);
+  return await inspector.catalog();
 }
 
 function pipelineName(source: string): string {

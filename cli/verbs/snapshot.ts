@@ -4,8 +4,7 @@ import { rereadId, type TableId, tableId } from "../../core/vocabulary/ids.js";
 import { exits } from "../exit-codes.js";
 import { usage, type Verb } from "../invocation.js";
 import { plural } from "../output/format.js";
-import { openRequests } from "../pipeline/requests.js";
-import { capturedTables } from "../pipeline/source.js";
+import { capturedTables, openRequests } from "../pipeline/source.js";
 import { nearest } from "../settings/nearest.js";
 
 export const verb: Verb = async (invocation) => {

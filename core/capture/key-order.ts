@@ -2,7 +2,17 @@
  * Canonical key order: NULL, then numbers by value, then text by its UTF-8 bytes, then blobs by bytes; composite keys part by part. It is
  * SQLite's own order under BINARY collation, so that "at or below the cursor" means the same to us and to the query that reads a chunk.
  */
+import type { TableDescription } from "../vocabulary/table.js";
 import { isRawText, type Key, type Value } from "../vocabulary/value.js";
+
+/** The same for one table's keys: exact numbers that are written as text, always with the same number of decimals, go by value. */
+export function keyOrderOf({ key, columns }: TableDescription): (a: Key, b: Key) => number {
+  const decimal = key.map((i) => columns[i]?.classes.includes("decimal") === true);
+  if (!decimal.includes(true)) return compareKeys;
+  const valued = (all: Key): Key =>
+    all.map((part, i) => (decimal[i] === true && typeof part === "string" ? BigInt(part.replace(".", "")) : part));
+  return (a, b) => compareKeys(valued(a), valued(b));
+}
 
 export function compareKeys(a: Key, b: Key): number {
   for (let i = 0; i < a.length; i++) {
@@ -18,6 +28,7 @@ export function compareValues(a: Value, b: Value): number {
     return a < b ? -1 : a > b ? 1 : 0;
   }
   if (typeof a === "string" && typeof b === "string") return compareText(a, b);
+  if (typeof a === "boolean" && typeof b === "boolean") return Number(a) - Number(b);
   const rank = rankOf(a) - rankOf(b);
   if (rank !== 0 || a === null) return rank;
   return Buffer.compare(bytesOf(a), bytesOf(b));

@@ -9,6 +9,8 @@ export type Conversion =
   | { readonly kind: "as-is" }
   /** Whole numbers since 1970 (text or REAL that is whole included). */
   | { readonly kind: "epoch"; readonly unit: "s" | "ms" | "us" }
+  /** As a source with time types of its own counts them from 1970: days, micro- or nanoseconds; the largest number there is means infinity. */
+  | { readonly kind: "counted"; readonly unit: "d" | "us" | "ns" }
   | { readonly kind: "julian-day" }
   /** `2026-11-20 10:11:12.5+01:00`, `T`, `Z` and date alone are all understood; without a zone it is UTC. */
   | { readonly kind: "iso" };

@@ -103,13 +103,16 @@ export interface Source extends AsyncDisposable {
   captureLog(): CaptureLogUse | null;
 }
 
+/** Some sources answer at once, others by way of a copy that takes its time: whoever asks awaits. */
+export type Awaitable<T> = T | Promise<T>;
+
 /** Reads the source without owning it: for init, doctor, plan. Writes nothing. */
-export interface SourceInspector extends Disposable {
-  catalog(): SourceCatalog;
+export interface SourceInspector extends AsyncDisposable {
+  catalog(): Awaitable<SourceCatalog>;
   /** Whole-table scan in short read transactions. */
-  profile(table: SourceTable): readonly ColumnProfile[];
+  profile(table: SourceTable): Awaitable<readonly ColumnProfile[]>;
   /** Rows in key order, by pages of short read transactions. */
-  rows(table: SourceTable): Iterable<readonly Row[]>;
+  rows(table: SourceTable): Iterable<readonly Row[]> | AsyncIterable<readonly Row[]>;
 }
 
 export interface SourceCatalog {
@@ -156,6 +159,11 @@ export interface ColumnProfile {
   readonly bytesMax: number;
   /** For each type that the declaration suggests, most wanted first: how many values core/mapping would refuse. */
   readonly fits: readonly { readonly type: string; readonly conversion: Conversion; readonly refused: number }[];
+  /**
+   * Where a declaration binds every value (DuckDB): what it becomes, and why that is another type than one would think, if it is. Null where it
+   * only suggests (SQLite).
+   */
+  readonly declared: { readonly type: string; readonly conversion: Conversion; readonly why: string | null } | null;
 }
 
 /** How another process asks the one relay for something: rows of `_cdc_log`. Legal while no source process runs. Durable on return. */

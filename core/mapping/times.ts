@@ -32,7 +32,7 @@ export function timestampConverter(zone: boolean, precision: number | null, conv
   const unit = 10 ** (6 - (precision ?? 6));
   return (value) => {
     const at = read(value);
-    if (isRefused(at)) return at;
+    if (isRefused(at)) return endlessText(value, conversion) ?? at;
     if (at.seconds < firstSecond || at.seconds >= endSecond) return late;
     return at.micros % unit === 0 ? formatInstant(at, suffix) : fine;
   };
@@ -42,7 +42,7 @@ export function dateConverter(conversion: Conversion): Convert {
   const read = reader(conversion);
   return (value) => {
     const at = read(value);
-    if (isRefused(at)) return at;
+    if (isRefused(at)) return endlessText(value, conversion) ?? at;
     if (at.micros !== 0 || at.seconds % secondsPerDay !== 0) return withTime;
     const days = at.seconds / secondsPerDay;
     return at.seconds >= firstSecond && days < endDay ? formatDate(days) : late;
@@ -67,6 +67,8 @@ function reader(conversion: Conversion): Read {
       return readText;
     case "epoch":
       return epochReader({ s: 1, ms: 1000, us: 1_000_000 }[conversion.unit]);
+    case "counted":
+      return countedReader(conversion.unit);
     case "julian-day":
       return readJulianDay;
     default:
@@ -109,6 +111,35 @@ function epochReader(perSecond: number): Read {
     }
   };
 }
+
+const endless64 = 2n ** 63n - 1n;
+const endlessDays = 2n ** 31n - 1n;
+
+function endlessText(value: Value, conversion: Conversion): string | null {
+  if (typeof value !== "bigint" || conversion.kind !== "counted") return null;
+  const endless = conversion.unit === "d" ? endlessDays : endless64;
+  return value === endless ? "infinity" : value === -endless ? "-infinity" : null;
+}
+
+function countedReader(unit: "d" | "us" | "ns"): Read {
+  if (unit === "us") {
+    const read = epochReader(1_000_000);
+    return (value) => (typeof value === "bigint" && value !== endless64 && value !== -endless64 ? read(value) : late);
+  }
+  if (unit === "d") {
+    return (value) =>
+      typeof value === "bigint" && value !== endlessDays && value !== -endlessDays
+        ? { seconds: Number(value) * secondsPerDay, micros: 0 }
+        : late;
+  }
+  return (value) => {
+    if (typeof value !== "bigint" || value === endless64 || value === -endless64) return late;
+    const rest = ((value % perSecondInNs) + perSecondInNs) % perSecondInNs;
+    // Nanoseconds that are not whole microseconds stay a fraction, which every precision refuses.
+    return { seconds: Number((value - rest) / perSecondInNs), micros: Number(rest) / 1000 };
+  };
+}
+const perSecondInNs = 1_000_000_000n;
 
 const julianMsOf1970 = 210_866_760_000_000;
 /** 9999-12-31 23:59:59.999, the last moment SQLite's own functions know. */

@@ -25,11 +25,15 @@ export interface Census {
   readonly entries: readonly CensusEntry[];
 }
 
-export function census(table: TableDescription, mapping: TableMapping, pages: Iterable<readonly Row[]>): Census {
+export async function census(
+  table: TableDescription,
+  mapping: TableMapping,
+  pages: Iterable<readonly Row[]> | AsyncIterable<readonly Row[]>,
+): Promise<Census> {
   let rows = 0;
   let rowsRefused = 0;
   const entries = new Map<string, CensusEntry>();
-  for (const page of pages) {
+  for await (const page of pages) {
     for (const row of page) {
       rows++;
       // `map` is the fast path, and nearly every row takes it.

@@ -53,6 +53,7 @@ const momentType = { type: "timestamp with time zone", conversion: iso };
 const isMoment = (type: string): boolean => type === dateType.type || type === momentType.type;
 
 export function chooseType(column: ColumnDescription, profile: ColumnProfile | undefined, isKey: boolean): TypeChoice {
+  if (profile !== undefined && profile.declared !== null) return { ...profile.declared, refused: 0 };
   if (profile === undefined || profile.nulls === profile.rows) return typeOfEmpty(column);
   const fits = isKey ? [] : profile.fits;
   const fitting = fits.find((fit) => fit.refused === 0);

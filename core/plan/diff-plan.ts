@@ -63,7 +63,7 @@ const sayActions = ({ wanted }: ForeignKeyPlan): string =>
 
 function sayColumn(column: ColumnPlan): string {
   const from = column.source === null ? "constant" : `from '${column.source}'`;
-  const unit = column.conversion.kind === "epoch" ? ` ${column.conversion.unit}` : "";
+  const unit = column.conversion.kind === "epoch" || column.conversion.kind === "counted" ? ` ${column.conversion.unit}` : "";
   const form = column.conversion.kind === "as-is" ? "" : `, ${column.conversion.kind}${unit}`;
   return `column ${column.type}${column.nullable ? "" : " not null"} ${from}${form}`;
 }

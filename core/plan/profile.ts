@@ -81,6 +81,7 @@ class ColumnCounter {
       textWithNul: this.#textWithNul,
       bytesMax: this.#bytesMax,
       fits: this.#candidates.map(({ type, conversion, refused }) => ({ type, conversion, refused })),
+      declared: null,
     };
   }
 }

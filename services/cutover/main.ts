@@ -10,6 +10,7 @@ import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
 import { systemClock } from "../../core/clock.js";
 import type { FinalCheck } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
+import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
@@ -30,6 +31,12 @@ export interface OpenCutover {
 
 export async function openCutover({ settings, url, plan, limits, tell, check }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
   const { pipeline, source, stateDirectory, routes } = settings;
+  if (source.kind !== "sqlite") {
+    throw new TailraceError("not-yet", {
+      what: `The cutover of a source of kind ${source.kind} is not built yet`,
+      where: { path: source.path },
+    });
+  }
   const held: (Disposable | AsyncDisposable)[] = [];
   const hold = <T extends Disposable | AsyncDisposable>(resource: T): T => {
     held.push(resource);

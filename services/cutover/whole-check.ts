@@ -23,11 +23,11 @@ export interface WholeCheckOptions {
 export class WholeCheck implements FinalCheck {
   constructor(private readonly options: WholeCheckOptions) {}
 
-  cost(): Promise<{ readonly dirtyRows: number; readonly dirtyChunks: number; readonly oldestProofMs: number | null }> {
-    const pairs = this.#pairs();
+  async cost(): Promise<{ readonly dirtyRows: number; readonly dirtyChunks: number; readonly oldestProofMs: number | null }> {
+    const pairs = await this.#pairs();
     // Everything is read, so no earlier proof is relied on.
     const dirtyRows = pairs.reduce((sum, { source }) => sum + source.rowsEstimated, 0);
-    return Promise.resolve({ dirtyRows, dirtyChunks: pairs.length, oldestProofMs: 0 });
+    return { dirtyRows, dirtyChunks: pairs.length, oldestProofMs: 0 };
   }
 
   async check(
@@ -36,7 +36,7 @@ export class WholeCheck implements FinalCheck {
   ): Promise<{ readonly equal: boolean; readonly rowsRead: number; readonly different: number }> {
     let rowsRead = 0;
     let different = 0;
-    for (const { source, plan } of this.#pairs()) {
+    for (const { source, plan } of await this.#pairs()) {
       const here = await this.#differing(source, plan, signal);
       const there = await this.options.target.count(plan);
       rowsRead += here.rows;
@@ -53,7 +53,7 @@ export class WholeCheck implements FinalCheck {
     const mapping = compileMapping(plan, source.description, "older");
     let rows = 0;
     let different = 0;
-    for (const page of this.options.inspector.rows(source)) {
+    for await (const page of this.options.inspector.rows(source)) {
       signal.throwIfAborted();
       const mapped = page.map((row) => mapping.map(row));
       const good = mapped.flatMap((one) => (one.kind === "row" ? [one.row] : []));
@@ -64,8 +64,8 @@ export class WholeCheck implements FinalCheck {
     return { rows, different };
   }
 
-  #pairs(): readonly { readonly source: SourceTable; readonly plan: TablePlan }[] {
-    const { tables } = this.options.inspector.catalog();
+  async #pairs(): Promise<readonly { readonly source: SourceTable; readonly plan: TablePlan }[]> {
+    const { tables } = await this.options.inspector.catalog();
     return this.options.tables.map((plan) => {
       const source = tables.find(({ description }) => description.table === plan.source);
       if (source === undefined) {

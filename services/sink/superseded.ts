@@ -1,9 +1,9 @@
 /** Leaves out of earlier parts what later ones speak about: a row that is replaced before anybody sees it needs no place at the target. */
-import { compareKeys } from "../../core/capture/key-order.js";
+import { keyOrderOf } from "../../core/capture/key-order.js";
 import type { Change, KeyScope } from "../../core/contracts/change.js";
 import type { WindowPart } from "../../core/contracts/log.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
-import { keyOf } from "../../core/vocabulary/table.js";
+import { keyOf, type TableDescription } from "../../core/vocabulary/table.js";
 import { type Key, keyText } from "../../core/vocabulary/value.js";
 
 /**
@@ -15,12 +15,12 @@ export function withoutSuperseded(earlier: readonly WindowPart[], later: readonl
   return earlier.map((part): WindowPart => {
     const { table } = part.table;
     if (part.kind === "changes") {
-      const changes = part.changes.filter((change) => !keysOf(change).every((key) => told.covers(table, key)));
+      const changes = part.changes.filter((change) => !keysOf(change).every((key) => told.covers(part.table, key)));
       return changes.length === part.changes.length ? part : { ...part, changes };
     }
     const rows = part.chunk.rows.filter((row) => {
       const key = keyOf(part.table, row);
-      return !told.covers(table, key) && !told.tells(table, key);
+      return !told.covers(part.table, key) && !told.tells(table, key);
     });
     return rows.length === part.chunk.rows.length ? part : { ...part, chunk: { ...part.chunk, rows } };
   });
@@ -48,10 +48,11 @@ class Later {
     return this.#keys.get(table)?.has(keyText(key)) === true;
   }
 
-  covers(table: TableId, key: Key): boolean {
-    return this.#scopes.get(table)?.some((scope) => isWithin(scope, key)) === true;
+  covers(table: TableDescription, key: Key): boolean {
+    const compare = keyOrderOf(table);
+    return this.#scopes.get(table.table)?.some((scope) => isWithin(scope, key, compare)) === true;
   }
 }
 
-const isWithin = ({ after, upTo }: KeyScope, key: Key): boolean =>
-  (after === null || compareKeys(key, after) > 0) && (upTo === null || compareKeys(key, upTo) <= 0);
+const isWithin = ({ after, upTo }: KeyScope, key: Key, compare: (a: Key, b: Key) => number): boolean =>
+  (after === null || compare(key, after) > 0) && (upTo === null || compare(key, upTo) <= 0);

@@ -1,8 +1,10 @@
 /** Wires the source service: which connector stands behind which contract. */
 import { randomUUID } from "node:crypto";
 import { openLog } from "../../connectors/open-log.js";
+import { openDuckDbSource } from "../../connectors/duckdb/duckdb-source.js";
 import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
 import type { Clock } from "../../core/clock.js";
+import type { Source } from "../../core/contracts/source.js";
 import { LogAppliedFollower } from "../../core/log/applied-board.js";
 import { PatientStore } from "../../core/log/patient-store.js";
 import { CutLogWriter } from "../../core/log/writer.js";
@@ -15,6 +17,14 @@ import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
 import { SourceService } from "./source-service.js";
+
+function openSourceOf({ source, pipeline, stateDirectory }: Settings, clock: Clock): Promise<Source> {
+  const { path } = source;
+  if (source.kind === "sqlite") return openSqliteSource({ path, pipeline, group: theGroup, lockDirectory: stateDirectory, clock });
+  const { memoryMb, pollMs, copyMbPerSecond } = source;
+  const copyBytesPerSecond = copyMbPerSecond === null ? null : copyMbPerSecond * 1_000_000;
+  return openDuckDbSource({ path, pipeline, group: theGroup, stateDirectory, clock, memoryMb, pollMs, copyBytesPerSecond });
+}
 
 export interface ServiceHost {
   readonly metrics: Metrics;
@@ -46,19 +56,8 @@ export async function openSourceService(settings: Settings, tables: () => readon
     newLogId: randomUUID,
   });
   const encoder = createEncoder({ prefix, registry, clock });
-  const openSource = () =>
-    openSqliteSource({ path: settings.source.path, pipeline, group: theGroup, lockDirectory: settings.stateDirectory, clock });
-  return new SourceService({
-    pipeline,
-    prefix,
-    retention: settings.source.log,
-    clock,
-    log,
-    metrics,
-    store,
-    writer,
-    encoder,
-    follower,
-    openSource,
-  });
+  const openSource = (): Promise<Source> => openSourceOf(settings, clock);
+  // A source that keeps no log of its own has nothing to limit.
+  const retention = settings.source.kind === "sqlite" ? settings.source.log : ({ retain: "applied", maxBytes: 0 } as const);
+  return new SourceService({ pipeline, prefix, retention, clock, log, metrics, store, writer, encoder, follower, openSource });
 }

@@ -39,6 +39,12 @@ export interface VerifierHost {
 /** `url`: of the target, or of the embedded PostgreSQL that the caller holds. Rejects with `plan.missing` before `apply`. */
 export async function openVerifier(settings: Settings, url: Secret, host: VerifierHost, signal: AbortSignal): Promise<Verifier> {
   const { pipeline, source } = settings;
+  if (source.kind !== "sqlite") {
+    throw new TailraceError("not-yet", {
+      what: `Verification of a source of kind ${source.kind} is not built yet`,
+      where: { path: source.path },
+    });
+  }
   const group = theGroup;
   const held: AsyncDisposable[] = [];
   const hold = <T extends AsyncDisposable>(it: T): T => {

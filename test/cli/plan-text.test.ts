@@ -38,7 +38,7 @@ tables:
   "odd \\u001b[31m": {}
 `;
 
-function proposalOf(): Proposal {
+async function proposalOf(): Promise<Proposal> {
   const path = join(directory, "shop.db");
   const database = new Database(path);
   database.exec(`CREATE TABLE orders (id INTEGER PRIMARY KEY, placed INTEGER NOT NULL, total REAL, legacy TEXT, note TEXT UNIQUE);
@@ -48,7 +48,7 @@ function proposalOf(): Proposal {
   database.close();
   const { settings } = checkSettings(parseYaml(join(directory, "tailrace.yaml"), yaml), {});
   using inspector = openSqliteInspector(path, { group: theGroup });
-  const survey = surveySource(inspector, settings, { applied: null, census: true, now: new Date(0), onTable: () => {} });
+  const survey = await surveySource(inspector, settings, { applied: null, census: true, now: new Date(0), onTable: () => {} });
   const topics = [{ topic: "shop.cuts", exists: false }];
   return {
     survey,
@@ -59,8 +59,8 @@ function proposalOf(): Proposal {
   };
 }
 
-it("says tables, mapping, risks and work in one fixed order, and lets no name reach the terminal raw", () => {
-  const proposal = proposalOf();
+it("says tables, mapping, risks and work in one fixed order, and lets no name reach the terminal raw", async () => {
+  const proposal = await proposalOf();
   const places = { source: "shop.db", log: "embedded log", target: "embedded PostgreSQL" };
   const text = planText(proposal, { pipeline: "shop", prefix: "shop", places }, plain);
   expect(text).not.toContain("\u001b");

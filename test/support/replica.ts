@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { BatchPart, Change, Chunk } from "../../core/contracts/change.js";
-import { compareKeys } from "../../core/capture/key-order.js";
+import { keyOrderOf } from "../../core/capture/key-order.js";
 import { comparePositions, type Position } from "../../core/vocabulary/position.js";
 import type { StorageClass, TableDescription } from "../../core/vocabulary/table.js";
 import { isRawText, type Key, keyText, type Row, type Value } from "../../core/vocabulary/value.js";
@@ -36,7 +36,10 @@ export class Replica {
   }
 
   rows(name: string): readonly Row[] {
-    return [...(this.#tables.get(name)?.rows.values() ?? [])].toSorted((a, b) => compareKeys(a.key, b.key)).map((it) => it.row);
+    const table = this.#tables.get(name);
+    if (table === undefined) return [];
+    const compare = keyOrderOf(table.description);
+    return [...table.rows.values()].toSorted((a, b) => compare(a.key, b.key)).map((it) => it.row);
   }
 
   isComplete(): boolean {
@@ -79,7 +82,8 @@ export class Replica {
   assertEquals(truth: (table: TableDescription) => ReadonlyMap<string, Row>, where: string): void {
     for (const [name, { description, rows, known }] of this.#tables) {
       if (known === "nothing") continue;
-      const isKnown = (row: Row): boolean => known === "all" || compareKeys(keyOfRow(description, row), known) <= 0;
+      const compare = keyOrderOf(description);
+      const isKnown = (row: Row): boolean => known === "all" || compare(keyOfRow(description, row), known) <= 0;
       const expected = new Map([...truth(description)].filter(([, row]) => isKnown(row)));
       const actual = new Map([...rows].filter(([, it]) => isKnown(it.row)).map(([text, it]) => [text, it.row] as const));
       assert.deepEqual(printed(actual), printed(expected), `${name} ${where}`);
@@ -127,8 +131,8 @@ export class Replica {
   #chunk(description: TableDescription, chunk: Chunk): void {
     const table = this.#table(description);
     const { after, upTo } = chunk.scope;
-    const inScope = (key: Key): boolean =>
-      (after === null || compareKeys(key, after) > 0) && (upTo === null || compareKeys(key, upTo) <= 0);
+    const compare = keyOrderOf(description);
+    const inScope = (key: Key): boolean => (after === null || compare(key, after) > 0) && (upTo === null || compare(key, upTo) <= 0);
     const rows = new Map([...table.rows].filter(([, it]) => !inScope(it.key)));
     for (const row of chunk.rows) {
       assertDescribed(description, row);
@@ -158,7 +162,8 @@ function assertDescribed(table: TableDescription, row: Row): void {
   assert.equal(row.length, table.columns.length);
   table.columns.forEach((column, i) => {
     const value = row[i] ?? null;
-    const fits = value === null ? column.nullable : column.classes.includes(classOf(value));
+    const seen = value === null ? null : classOf(value);
+    const fits = seen === null ? column.nullable : column.classes.includes(seen) || (seen === "text" && column.classes.includes("decimal"));
     assert.ok(fits, `${table.table}.${column.name} is described as ${column.classes.join("|")}${column.nullable ? "|null" : ""}`);
   });
 }
@@ -167,6 +172,7 @@ function classOf(value: Value): StorageClass {
   if (typeof value === "bigint") return "integer";
   if (typeof value === "number") return "real";
   if (typeof value === "string") return "text";
+  if (typeof value === "boolean") return "boolean";
   return value !== null && isRawText(value) ? "raw" : "blob";
 }
 

@@ -14,11 +14,12 @@ export interface InspectorOptions {
 }
 
 /** Looks at a SQLite file without writing to it: for init, doctor and plan. Legal while the application writes. */
-export function openSqliteInspector(path: string, options: InspectorOptions): SourceInspector {
+export function openSqliteInspector(path: string, options: InspectorOptions): SqliteInspector {
   return new SqliteInspector(openDatabase(path, { readonly: true }), options.group);
 }
 
-class SqliteInspector implements SourceInspector {
+/** Answers at once. */
+export class SqliteInspector implements SourceInspector, Disposable {
   constructor(
     private readonly database: Database,
     private readonly group: GroupId,
@@ -38,5 +39,10 @@ class SqliteInspector implements SourceInspector {
 
   [Symbol.dispose](): void {
     this.database.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.database.close();
+    return Promise.resolve();
   }
 }

@@ -32,6 +32,7 @@ const ddl = `
 const names = ["plain", "texts", "blobs", "pairs", "triples", "reals", "ids", "moments", `odd "name'`];
 const typed = (columns: Readonly<Record<string, { type: string; from?: "epoch-ms" }>>): TableSettings => ({
   to: null,
+  key: null,
   columns: new Map(Object.entries(columns).map(([name, { type, from }]) => [name, { kind: "map", to: null, type, from: from ?? null }])),
 });
 const settings = new Map([

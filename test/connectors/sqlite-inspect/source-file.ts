@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import BetterSqlite from "better-sqlite3";
-import { openSqliteInspector } from "../../../connectors/sqlite/inspect/inspector.js";
-import type { SourceInspector, SourceTable } from "../../../core/contracts/source.js";
+import { openSqliteInspector, type SqliteInspector } from "../../../connectors/sqlite/inspect/inspector.js";
+import type { SourceTable } from "../../../core/contracts/source.js";
 import { theGroup } from "../../../core/vocabulary/ids.js";
 
 /** A real SQLite file in WAL mode, open for an application, and an inspector on it. Disposing removes everything. */
@@ -11,14 +11,14 @@ export class SourceFile implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), "tailrace-inspect-"));
   readonly path = join(this.#directory, "shop.db");
   readonly app = new BetterSqlite(this.path);
-  #inspector: SourceInspector | null = null;
+  #inspector: SqliteInspector | null = null;
 
   constructor(sql: string) {
     this.app.pragma("journal_mode = WAL");
     this.app.exec(sql);
   }
 
-  get inspector(): SourceInspector {
+  get inspector(): SqliteInspector {
     this.#inspector ??= openSqliteInspector(this.path, { group: theGroup });
     return this.#inspector;
   }

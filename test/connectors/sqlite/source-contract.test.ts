@@ -25,7 +25,8 @@ for (const [name, options] of [
         for (let i = 0; i < 5; i++) hostileTransaction(file.application(), r);
         file.application().prepare("INSERT INTO p VALUES (NULL, ?)").run(BigInt(step));
       },
-      newest: () => file.newestSeq(),
+      catchUp: (follower) => follower.catchUp(file.newestSeq()),
+      countsAtOnce: true,
       rows: (table) => file.rows(table),
       [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
     };

@@ -59,7 +59,7 @@ export function planOf(words: PlanWords): PlanResult {
   );
   const settings = Object.entries(words.settings ?? {}).map(([name, { to, columns }]): [string, TableSettings] => [
     name,
-    { to: to ?? null, columns: new Map(Object.entries(columns ?? {})) },
+    { to: to ?? null, key: null, columns: new Map(Object.entries(columns ?? {})) },
   ]);
   return makePlan({
     pipeline: pipelineId("shop"),

@@ -5,7 +5,7 @@ import { map, planOf, tableOf, type TableWords } from "./catalogue-of.js";
 
 const words: TableWords = { name: "t", columns: ["id INTEGER", "a TEXT", "b INTEGER"] };
 
-test("every value that would stop the pipeline is counted by column and reason, with the key of the first", () => {
+test("every value that would stop the pipeline is counted by column and reason, with the key of the first", async () => {
   const { plan } = planOf({
     tables: [words],
     settings: { t: { columns: { a: map({ type: "varchar(3)" }), b: map({ type: "smallint" }) } } },
@@ -23,7 +23,7 @@ test("every value that would stop the pipeline is counted by column and reason, 
       [4n, "defg", null],
     ],
   ];
-  expect(census(description, compileMapping(table, description), pages)).toMatchObject({
+  expect(await census(description, compileMapping(table, description), pages)).toMatchObject({
     rows: 4,
     rowsRefused: 3,
     entries: [

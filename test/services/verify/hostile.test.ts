@@ -16,6 +16,7 @@ const sweeps = Number(process.env["TAILRACE_VERIFY_SWEEPS"] ?? 10);
 
 const one = (name: string, type: string, from: "epoch-ms" | null = null): TableSettings => ({
   to: null,
+  key: null,
   columns: new Map([[name, { kind: "map", to: null, type, from }]]),
 });
 const settings = new Map([

@@ -25,6 +25,7 @@ const ddl = `
   INSERT INTO pair SELECT substr('aAzZäß', 1 + id % 6, 1), id, t FROM wide;`;
 const typed = (columns: Readonly<Record<string, { type: string; from?: "epoch-us" }>>): TableSettings => ({
   to: null,
+  key: null,
   columns: new Map(Object.entries(columns).map(([name, { type, from }]) => [name, { kind: "map", to: null, type, from: from ?? null }])),
 });
 const settings = new Map([

@@ -1,0 +1,47 @@
+import { CaptureDirectory } from "../../connectors/duckdb/capture-directory.js";
+import { openDuckDbInstaller } from "../../connectors/duckdb/installer.js";
+import { openDuckDbInspector } from "../../connectors/duckdb/inspect/inspector.js";
+import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
+import { refuseUnreadable } from "../../connectors/duckdb/refuse-unreadable.js";
+import type { DuckDbSettings, TableSettings } from "../../core/settings.js";
+import { type PipelineId, theGroup } from "../../core/vocabulary/ids.js";
+import { position } from "../../core/vocabulary/position.js";
+import type { SourceFile } from "./source-file.js";
+
+export interface DuckDbFileOptions {
+  readonly source: DuckDbSettings;
+  readonly pipeline: PipelineId;
+  readonly stateDirectory: string;
+  readonly tables: ReadonlyMap<string, TableSettings>;
+}
+
+export function duckDbFile({ source, pipeline, stateDirectory, tables }: DuckDbFileOptions): SourceFile {
+  const { path, memoryMb } = source;
+  const place = { path, stateDirectory, pipeline, group: theGroup };
+  const directory = (): CaptureDirectory => new CaptureDirectory(place);
+  const keys = new Map([...tables].flatMap(([name, { key }]): [string, readonly string[]][] => (key === null ? [] : [[name, key]])));
+  return {
+    inspector: (signal) => openDuckDbInspector({ path, group: theGroup, stateDirectory, memoryMb, keys }, signal),
+    installer: () => openDuckDbInstaller(place),
+    requests: () => openDuckDbRequests(place),
+    captured: () =>
+      directory()
+        .installedFor(pipeline)
+        .tables.filter(({ state }) => state === "captured")
+        .map(({ description }) => description.table),
+    installed: () =>
+      directory()
+        .installed()
+        ?.tables.map(({ description }) => description.table) ?? [],
+    measured: () => {
+      const { history, order } = directory().memory();
+      const unknown = { kind: "unknown", why: "no source service runs, which alone compares the file" } as const;
+      return { head: position(history, order), changes: unknown, ms: unknown, captureLog: null };
+    },
+    captureLog: () => null,
+    traces: () => (directory().exists ? [`-- ${directory().path}`] : []),
+    refuseMode: () => {
+      refuseUnreadable(path);
+    },
+  };
+}

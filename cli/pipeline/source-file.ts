@@ -1,0 +1,24 @@
+/** What verbs do with a source file of either kind, without owning it. Each call opens what it needs and closes it again. */
+import type { SourceInspector, SourceInstaller, SourceRequests } from "../../core/contracts/source.js";
+import type { CaptureLogStatus } from "../../core/status.js";
+import type { TableId } from "../../core/vocabulary/ids.js";
+import type { Position } from "../../core/vocabulary/position.js";
+import type { FileFacts } from "../watch/pipeline-view.js";
+
+export interface SourceFile {
+  inspector(signal: AbortSignal): Promise<SourceInspector>;
+  installer(): SourceInstaller;
+  requests(): SourceRequests;
+  /** Names of the tables that the installed capture speaks of. `source.not-applied` when nothing is installed, `source.other-pipeline` when somebody else's is. */
+  captured(): readonly TableId[];
+  /** Tables whose changes the log may hold: those that are captured, and those that were. Empty when nothing is installed. */
+  installed(): readonly TableId[];
+  /** How far the target is behind and how large the capture log is, read while no source service answers. */
+  measured(applied: Position | null): FileFacts;
+  /** null: the capture is not installed, or keeps no log in the source. */
+  captureLog(): CaptureLogStatus | null;
+  /** What `destroy` would remove; empty when nothing of ours is there. */
+  traces(): readonly string[];
+  /** Throws what keeps the file from being captured at all, and `setWal` does not mend. */
+  refuseMode(setWal: boolean): void;
+}

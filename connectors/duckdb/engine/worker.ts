@@ -1,0 +1,23 @@
+/** The process that holds DuckDB: does what it is asked to, one thing after the other, and ends with its parent. */
+import { DiffEngine } from "./diff-engine.js";
+import { type Call, printError, type Reply } from "./messages.js";
+
+const engine = new DiffEngine();
+let turn: Promise<void> = Promise.resolve();
+
+process.on("message", (call: Call) => {
+  turn = turn.then(() => serve(call));
+});
+// Whoever started it is gone: there is nobody left to work for.
+process.once("disconnect", () => process.exit(0));
+
+async function serve({ id, method, request }: Call): Promise<void> {
+  let reply: Reply;
+  try {
+    const work = engine[method].bind(engine) as (...words: readonly unknown[]) => Promise<unknown>;
+    reply = { id, kind: "answer", answer: await work(...request) };
+  } catch (thrown) {
+    reply = { id, kind: "error", error: printError(thrown) };
+  }
+  process.send?.(reply);
+}
