@@ -7,6 +7,7 @@ import { apply } from "./apply.js";
 import { cutover } from "./cutover.js";
 import { hops } from "./hops.js";
 import { latency } from "./latency.js";
+import { duckdb } from "./duckdb.js";
 import { describeMachine } from "./machine.js";
 import { memory } from "./memory.js";
 import type { Bench, BenchOptions } from "./options.js";
@@ -15,7 +16,7 @@ import { peers } from "./peers/peers.js";
 import { printReport } from "./report.js";
 import { snapshot } from "./snapshot.js";
 
-const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops, cutover };
+const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops, cutover, duckdb };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -45,12 +45,14 @@ export class BenchPipeline implements AsyncDisposable {
       log,
       file,
       registry = null,
+      kind = "sqlite",
       profile = null,
     }: {
       readonly name: string;
       readonly log: LogKind;
       readonly file: string;
       readonly registry?: string | null;
+      readonly kind?: "sqlite" | "duckdb";
       readonly profile?: string | null;
     },
   ): Promise<BenchPipeline> {
@@ -64,7 +66,7 @@ export class BenchPipeline implements AsyncDisposable {
       settings,
       stringify({
         pipeline: name,
-        source: { kind: "sqlite", path: file },
+        source: { kind, path: file },
         log:
           log === "embedded"
             ? { kind: "embedded" }

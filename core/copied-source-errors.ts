@@ -26,7 +26,7 @@ export const copiedSourceErrors = {
   "source.memory": {
     verdict: "retry",
     cause: "The process that compares copies of the DuckDB file was ended because it took more memory than it may.",
-    remedy: "Nothing to do when it is rare; else raise `source.memory`",
+    remedy: "Nothing to do when it is rare; else raise `source.memoryMb`",
   },
   "source.worker-ended": {
     verdict: "retry",

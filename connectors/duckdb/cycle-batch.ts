@@ -41,6 +41,8 @@ export interface SortedRows {
   readonly table: number;
   readonly next: number;
   readonly rows: number;
+  /** The chunks from `next` on, asked for while the last ones were told; null: not asked for. */
+  readonly ahead: Promise<readonly string[]> | null;
 }
 
 export interface BatchContext {
@@ -126,7 +128,7 @@ export class CycleBatch implements Batch {
     let read: ReadingTable | null = { table, mode: "replace", reread: rereadId(`whole-${this.plan.chunkOrder}`), cursor: null, rows: 0 };
     this.#sorted = null;
     while (read !== null) {
-      const slice: Slice = yield* this.#slice(read, Number.MAX_SAFE_INTEGER, signal);
+      const slice: Slice = yield* this.#slice(read, signal);
       read = slice.cursor === null ? null : { ...read, cursor: slice.cursor, rows: read.rows + slice.rows };
     }
     this.#sorted = null;
@@ -135,7 +137,7 @@ export class CycleBatch implements Batch {
   async *#reread(signal: AbortSignal): AsyncGenerator<BatchPart> {
     let left = this.context.limits.rereadRows;
     for (let read = nextToRead(this.#rereads); read !== null && left > 0; read = nextToRead(this.#rereads)) {
-      const slice: Slice = yield* this.#slice(read, left, signal);
+      const slice: Slice = yield* this.#slice(read, signal);
       this.#rereads = advance(this.#rereads, read, slice.rows, slice.cursor);
       if (slice.cursor === null && read.mode === "repair") this.#finished.push({ table: read.table, reread: read.reread });
       left -= Math.max(1, slice.rows);
@@ -143,16 +145,23 @@ export class CycleBatch implements Batch {
   }
 
   /** Some chunks of one table. The last row's key becomes the cursor; null at the table's end. */
-  async *#slice(read: ReadingTable, most: number, signal: AbortSignal): AsyncGenerator<BatchPart, Slice> {
+  async *#slice(read: ReadingTable, signal: AbortSignal): AsyncGenerator<BatchPart, Slice> {
     const { ask, limits } = this.context;
     const parser = this.#parser(read.table);
     let sorted = this.#sorted;
     if (sorted === null || sorted.table !== read.table) {
       const { rows } = await ask("sort", [{ table: read.table, after: read.cursor?.map(keyPartText) ?? null }], signal);
-      sorted = { table: read.table, next: 0, rows };
+      sorted = { table: read.table, next: 0, rows, ahead: null };
     }
-    const chunks = Math.max(1, Math.min(Math.ceil(Math.min(most, limits.rereadRows) / limits.chunkRows), chunksAtOnce));
-    const texts = sorted.next < sorted.rows ? await ask("chunks", [{ from: sorted.next, rows: limits.chunkRows, chunks }], signal) : ["[]"];
+    const { chunkRows } = limits;
+    const chunks = Math.max(1, Math.min(Math.ceil(limits.rereadRows / chunkRows), chunksAtOnce));
+    const slice = (from: number): Promise<readonly string[]> => ask("chunks", [{ from, rows: chunkRows, chunks }], signal);
+    const texts = sorted.next >= sorted.rows ? ["[]"] : await (sorted.ahead ?? slice(sorted.next));
+    const next = sorted.next + chunkRows * chunks;
+    // The engine makes the next ones while these are parsed, encoded and stored.
+    const ahead = next < sorted.rows ? slice(next) : null;
+    // Whoever takes them hears of the failure; nobody may.
+    ahead?.catch(() => {});
     let after: Key | null = read.cursor;
     let rows = 0;
     for (const text of texts) {
@@ -171,7 +180,7 @@ export class CycleBatch implements Batch {
       };
       after = upTo;
     }
-    this.#sorted = { ...sorted, next: sorted.next + rows };
+    this.#sorted = { ...sorted, next: sorted.next + rows, ahead };
     return { rows, cursor: after };
   }
 

@@ -36,6 +36,18 @@ function faultsOf(text: string | Uint8Array, environment: Record<string, string>
 }
 
 describe("settings that are taken", () => {
+  it("of a DuckDB source have a default but for its path", () => {
+    const { settings } = load("pipeline: a\nsource: { kind: duckdb, path: x.duckdb }\ntables: { t: { key: [a, b] } }\n");
+    expect(settings.source).toEqual({
+      kind: "duckdb",
+      path: join(directory, "x.duckdb"),
+      memoryMb: 512,
+      pollMs: 100,
+      copyMbPerSecond: null,
+    });
+    expect(settings.tables.get("t")?.key).toEqual(["a", "b"]);
+  });
+
   it("need a pipeline and a source, and everything else has a default", () => {
     const { settings } = load(least);
     expect(settings).toMatchObject({
@@ -172,7 +184,8 @@ http: { listen: "0.0.0.0:80" }
     ["a variable with an odd name", `${least}target: { schema: "\${a b}" }\n`, /neither a variable/],
     ["a secret file that is a directory", `${least}target: { schema: "\${file:/}" }\n`, /not an ordinary file/],
     ["a reserved value", `${least}errors: { tolerance: quarantine }\n`, /^3 errors.tolerance only 'none' for now; quarantine comes with/],
-    ["DuckDB", "pipeline: a\nsource: { kind: duckdb, path: x }\n", /DuckDB comes with a later version/],
+    ["a setting of DuckDB for SQLite", `${least.replace(" }", ", memoryMb: 300 }")}`, /source.memoryMb is for sources of kind duckdb/],
+    ["a declared key for SQLite", `${least}tables: { t: { key: [a] } }\n`, /reserved: it comes with chosen keys/],
     ["several partitions", `${least}log: { kind: kafka, brokers: ["a:1"], partitions: 4 }\n`, /several partitions come/],
     [
       "a plain password to a far host",

@@ -135,5 +135,6 @@ function branchOf(value: Value): string {
   if (typeof value === "bigint") return "long";
   if (typeof value === "number") return "double";
   if (typeof value === "string") return "string";
+  if (typeof value === "boolean") return "boolean";
   return value instanceof Uint8Array ? "bytes" : "tailrace.RawText";
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CaptureDirectory } from "../../../connectors/duckdb/capture-directory.js";
 import type { DuckDbSourceOptions } from "../../../connectors/duckdb/duckdb-source.js";
 import { markerId, rereadId, tableId } from "../../../core/vocabulary/ids.js";
-import type { Row } from "../../../core/vocabulary/value.js";
+import { keyText, type Row } from "../../../core/vocabulary/value.js";
 import { DuckDbFile } from "../../support/duckdb.js";
 import { Follower } from "../../support/follower.js";
 
@@ -39,11 +39,11 @@ async function expectEqual(follower: Follower): Promise<void> {
   for (const table of follower.replica.tables()) if (table.table !== "heap") truth.set(table.table, await file.rows(table));
   const heap = follower.replica.rows("heap");
   follower.replica.assertEquals(
-    (table) => truth.get(table.table) ?? new Map(heap.map((row) => [`t${String(row.at(-1))}`, row])),
+    (table) => truth.get(table.table) ?? new Map(heap.map((row) => [keyText([row.at(-1) ?? null]), row])),
     "at the end",
   );
-  const told = heap.map(([x, y]) => `${String(x)} ${String(y)}`).toSorted();
-  const there = (await file.run("SELECT x, y FROM heap")).map(([x, y]) => `${String(x)} ${String(y)}`).toSorted();
+  const told = heap.map(([x, y]) => keyText([x ?? null, y ?? null])).toSorted();
+  const there = (await file.run("SELECT x, y FROM heap")).map(keyText).toSorted();
   expect(told).toEqual(there);
 }
 
