@@ -53,7 +53,7 @@ interface CycleFigure {
 }
 
 export const duckdb: Bench = async (options) => {
-  const largest = options.count("rows", 20_000_000);
+  const largest = options.count("rows", 20_000_000, 1_000_000);
   const sizes = [1_000_000, 5_000_000, 20_000_000].filter((rows) => rows <= largest);
   const snapshotRows = Math.min(largest, 1_000_000);
   await using place = await openPlace(["embedded"]);
