@@ -1,5 +1,5 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
-import { copiedSourceErrors } from "./copied-source-errors.js";
+import { copyErrors } from "./copy-errors.js";
 import { cutoverErrors } from "./error-catalogue-cutover.js";
 import { faultErrors } from "./fault-errors.js";
 import { verifyErrors } from "./verify-errors.js";
@@ -194,7 +194,7 @@ const entries = {
     cause: "The disk of the source is full.",
     remedy: "Make room: the application's own writes fail as well; the source goes on by itself",
   },
-  ...copiedSourceErrors,
+  ...copyErrors,
 
   "table.no-key": {
     verdict: "stop",

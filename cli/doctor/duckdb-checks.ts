@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { totalmem } from "node:os";
 import { duckDbVersion } from "../../connectors/duckdb/engine/database.js";
-import { refuseUnreadable } from "../../connectors/duckdb/refuse-unreadable.js";
+import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
 import type { DuckDbSettings } from "../../core/settings.js";
 import { formatBytes } from "../output/format.js";
 import { type Check, found, passed } from "./check.js";

@@ -2,7 +2,7 @@ import { CaptureDirectory } from "../../connectors/duckdb/capture-directory.js";
 import { openDuckDbInstaller } from "../../connectors/duckdb/installer.js";
 import { openDuckDbInspector } from "../../connectors/duckdb/inspect/inspector.js";
 import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
-import { refuseUnreadable } from "../../connectors/duckdb/refuse-unreadable.js";
+import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
 import type { DuckDbSettings, TableSettings } from "../../core/settings.js";
 import { type PipelineId, theGroup } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";

@@ -19,7 +19,7 @@ import { EngineProcess } from "./engine/engine-process.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
 import { FileWatch } from "./file-watch.js";
 import { ReadProgress } from "./read-progress.js";
-import { refuseUnreadable } from "./refuse-unreadable.js";
+import { refuseUnreadable } from "./copy/refuse-unreadable.js";
 import { ToldLedger } from "./told-ledger.js";
 
 export interface DuckDbSourceOptions {

@@ -52,6 +52,7 @@ describe("what is thrown", () => {
     const inFolder: Readonly<Record<string, RegExp>> = {
       WireFault: /^schemas\//,
       OutOfOrder: /^connectors\/postgres\//,
+      NotNow: /^connectors\/duckdb\/copy\//,
       SettingsRefused: /^cli\/settings\//,
     };
     const strangers = thrown.filter(({ path, name }) => {

@@ -11,7 +11,7 @@ import { LiveCopier } from "../copy/live-copy.js";
 import { type DuckTable, quoteName, quoteText, rowKeyColumn, tableName } from "../duck-table.js";
 import { Database } from "../engine/database.js";
 import { RowStore } from "../engine/row-store.js";
-import { refuseUnreadable } from "../refuse-unreadable.js";
+import { refuseUnreadable } from "../copy/refuse-unreadable.js";
 import { RowParser } from "../values.js";
 import { catalogueOf, isKeyColumn } from "./catalogue.js";
 import { profileTable } from "./profile.js";

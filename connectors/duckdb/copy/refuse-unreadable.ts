@@ -1,8 +1,8 @@
 /** What can never be read is said before anything is begun. */
 import { closeSync, openSync } from "node:fs";
-import { TailraceError } from "../../core/errors.js";
-import { readHeaders } from "./copy/file-headers.js";
-import { NotNow } from "./copy/not-now.js";
+import { TailraceError } from "../../../core/errors.js";
+import { readHeaders } from "./file-headers.js";
+import { NotNow } from "./not-now.js";
 
 /** Answers the storage version; null: the file is in the middle of something. */
 export function refuseUnreadable(path: string): number | null {

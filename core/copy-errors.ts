@@ -1,7 +1,7 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
 
 /** Codes of sources that are read from private copies (DuckDB); part of the catalogue. */
-export const copiedSourceErrors = {
+export const copyErrors = {
   "source.storage-version": {
     verdict: "stop",
     cause: "The DuckDB file has a storage version that the bundled DuckDB cannot read.",
