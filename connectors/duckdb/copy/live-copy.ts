@@ -133,8 +133,14 @@ export class LiveCopier {
     const names = ["", ".wal", ".wal.checkpoint"];
     const before = names.map((end) => stampOf(`${path}${end}`));
     if (before.some((stamp) => stamp !== null && nowNs - stamp.mtimeNs < stillNs)) throw new NotNow("a checkpoint is running");
-    for (const [i, end] of names.entries()) {
-      if (before[i] !== null) await copyPrivately(`${path}${end}`, `${to}${end}`, this.options, signal);
+    try {
+      for (const [i, end] of names.entries()) {
+        if (before[i] !== null) await copyPrivately(`${path}${end}`, `${to}${end}`, this.options, signal);
+      }
+    } catch (thrown) {
+      // The checkpoint that seemed to stand still has come to its end and removed its log.
+      if (isMissing(thrown)) throw new NotNow("the file moved while it was copied");
+      throw thrown;
     }
     const after = names.map((end) => stampOf(`${path}${end}`));
     if (!before.every((stamp, i) => sameStamp(stamp, after[i] ?? null))) throw new NotNow("the file moved while it was copied");
