@@ -2,7 +2,7 @@
  * One pipeline as its operator sees it, made of what the services and the two databases say. Pure. Never an invented number: what is not
  * known is null, with the reason beside it.
  */
-import type { Known, Lag, RereadProgress } from "../../core/contracts/source.js";
+import type { Known, Lag, LookFigures, RereadProgress } from "../../core/contracts/source.js";
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
@@ -51,6 +51,8 @@ export interface PipelineView {
   readonly behind: { readonly changes: number | null; readonly ms: number | null; readonly why: string | null };
   /** In the source; null: nobody has measured it. */
   readonly captureLog: CaptureLogStatus | null;
+  /** Of a source that looks in cycles; null: it does not, or does not say. */
+  readonly lastLook: LookFigures | null;
   readonly tables: readonly TableView[];
   readonly verification: VerificationView | null;
   /** Sentences. */
@@ -111,6 +113,7 @@ export function viewOf(observed: Observed): PipelineView {
     },
     behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
     captureLog,
+    lastLook: lookOf(details["lastLook"]),
     tables: tablesOf(observed, progressOf(details["reread"])),
     verification: observed.verification ?? null,
     needsPerson,
@@ -118,6 +121,7 @@ export function viewOf(observed: Observed): PipelineView {
   };
 }
 
+const lookOf = (value: unknown): LookFigures | null => (typeof value === "object" && value !== null ? (value as LookFigures) : null);
 const captureLogOf = (value: unknown): CaptureLogStatus | null =>
   typeof value === "object" && value !== null ? (value as CaptureLogStatus) : null;
 const positionOf = (heard: Heard<ServiceStatus>): string | null => (heard.kind === "heard" ? heard.value.position : null);

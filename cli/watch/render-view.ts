@@ -1,6 +1,6 @@
 /** A pipeline's view as lines for a terminal of 80 columns or more. */
 import { printable } from "../../core/errors.js";
-import { formatCount, formatMs } from "../output/format.js";
+import { formatCount, formatMs, plural } from "../output/format.js";
 import type { Paint } from "../output/output.js";
 import { cell, renderTable } from "../output/table.js";
 import { captureLogLine } from "./capture-log-text.js";
@@ -21,6 +21,7 @@ export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPa
     positionLine(view, paint),
     behindLine(view, paint, paces.changes),
     ...captureLogLines(view, paint),
+    ...lookLines(view, paint),
     ...verificationLines(view, paint),
     ...snapshotLines(view, paint, paces.snapshot),
     ...tableLines(view, paint),
@@ -58,6 +59,15 @@ function behindLine({ behind }: PipelineView, paint: Paint, pace: Pace | null): 
   const parts = [`${formatCount(behind.changes)} changes`, formatMs(behind.ms)];
   if (pace?.perSecond !== null && pace !== null) parts.push(`${formatCount(pace.perSecond)}/s`);
   return `  ${paint.dim("behind")}    ${parts.join("   ")}${behind.why === null ? "" : paint.dim(`   (- : ${printable(behind.why)})`)}`;
+}
+
+/** Where the delay of a source that looks in cycles comes from. */
+function lookLines({ lastLook }: PipelineView, paint: Paint): readonly string[] {
+  if (lastLook === null) return [];
+  const { copyMs, copyTier, copyAttempts, compareMs, rowsCompared, changes } = lastLook;
+  const tries = copyAttempts > 1 ? `, ${plural(copyAttempts, "attempt")}` : "";
+  const text = `copy ${formatMs(copyMs)} (${copyTier}${tries})   compare ${formatMs(compareMs)} (${plural(rowsCompared, "row")})   ${plural(changes, "change")}`;
+  return [`  ${paint.dim("last look")} ${text}`];
 }
 
 /** While it is small it is nobody's business. */

@@ -19,7 +19,7 @@ import {
 } from "../../core/capture/rereads.js";
 import { decodeToken, encodeToken, type ResumeState } from "../../core/capture/resume-token.js";
 import type { Phase } from "../../core/contracts/change.js";
-import type { Beginning, BatchEnd } from "../../core/contracts/source.js";
+import type { Beginning, BatchEnd, LookFigures } from "../../core/contracts/source.js";
 import { type GroupId, type MarkerId, type RereadId, rereadId } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";
 import { makeAnchor, stateOf } from "./capture-anchor.js";
@@ -45,14 +45,6 @@ export interface CycleReaderOptions {
   readonly rest: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly monotonicMs: () => number;
   readonly onRead: (table: number, rows: number) => void;
-}
-export interface CycleFigures {
-  readonly copyMs: number;
-  readonly copyTier: PrivateCopy["tier"] | "same";
-  readonly copyAttempts: number;
-  readonly compareMs: number;
-  readonly rowsCompared: number;
-  readonly changes: number;
 }
 export interface TakenBatch {
   readonly batch: CycleBatch;
@@ -82,7 +74,7 @@ export class CycleReader {
   #compareAll = true;
   #sorted: SortedRows | null = null;
   #asked: AskedFor | null = null;
-  #figures: CycleFigures | null = null;
+  #figures: LookFigures | null = null;
 
   private constructor(options: CycleReaderOptions, start: Start, remembered: Remembered) {
     this.#options = options;
@@ -141,7 +133,7 @@ export class CycleReader {
   get order(): number {
     return this.#order;
   }
-  get figures(): CycleFigures | null {
+  get figures(): LookFigures | null {
     return this.#figures;
   }
 

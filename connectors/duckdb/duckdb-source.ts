@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../core/clock.js";
 import type { BatchPart } from "../../core/contracts/change.js";
-import type { Batch, Beginning, Lag, RereadProgress, Source } from "../../core/contracts/source.js";
+import type { Batch, Beginning, Lag, LookFigures, RereadProgress, Source } from "../../core/contracts/source.js";
 import type { GroupId, PipelineId, WriterEpoch } from "../../core/vocabulary/ids.js";
 import { writerEpoch } from "../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../core/vocabulary/position.js";
@@ -14,7 +14,7 @@ import { CaptureDirectory, type InstalledTable, type Memory } from "./capture-di
 import { LiveCopier } from "./copy/live-copy.js";
 import { removeDatabase } from "./copy/private-file.js";
 import { type BatchLimits, defaultBatchLimits } from "./cycle-batch.js";
-import { type CycleFigures, CycleReader } from "./cycle-reader.js";
+import { CycleReader } from "./cycle-reader.js";
 import { EngineProcess } from "./engine/engine-process.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
 import { FileWatch } from "./file-watch.js";
@@ -100,8 +100,7 @@ export class DuckDbSource implements Source {
     await engine.call("open", [{ options: { directory: this.#directory.path, memoryMb, threads }, tables }], signal);
   }
 
-  /** How the last look at the file went. */
-  figures(): CycleFigures | null {
+  lastLook(): LookFigures | null {
     return this.#reader?.figures ?? null;
   }
 

@@ -207,6 +207,10 @@ class SqliteSource implements Source {
     return withSqliteErrors(this.#parts.path, () => this.#progress.report(this.#capture.tables().values(), this.#reading?.rereads ?? null));
   }
 
+  lastLook(): null {
+    return null;
+  }
+
   captureLog(): CaptureLogUse {
     const { reader, path } = this.#parts;
     return withSqliteErrors(path, () => captureLogUse(reader, path));

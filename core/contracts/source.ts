@@ -74,6 +74,18 @@ export interface RereadProgress {
   readonly rowsEstimated: Known<number>;
 }
 
+/** How the last look at the source went, for sources that look in cycles instead of following a log. */
+export interface LookFigures {
+  readonly copyMs: number;
+  /** `full`: the whole file; `log`: only what was appended; `still`: a file that nobody was writing; `same`: nothing was copied. */
+  readonly copyTier: "full" | "log" | "still" | "same";
+  /** Times that the file was in the middle of something, and once more. */
+  readonly copyAttempts: number;
+  readonly compareMs: number;
+  readonly rowsCompared: number;
+  readonly changes: number;
+}
+
 /** One process holds it; opening it takes the file's lock (else `source.locked`). */
 export interface Source extends AsyncDisposable {
   /** Highest writer epoch this source has ever been told by `claiming` or `acknowledged`; 0 when none. */
@@ -101,6 +113,9 @@ export interface Source extends AsyncDisposable {
 
   /** Legal at any time, never waits for a lock; null: this source keeps no log of its own. Costs some reads: not for every cut. */
   captureLog(): CaptureLogUse | null;
+
+  /** Legal at any time; null: this source does not look in cycles, or has not looked yet. */
+  lastLook(): LookFigures | null;
 }
 
 /** Some sources answer at once, others by way of a copy that takes its time: whoever asks awaits. */

@@ -93,6 +93,7 @@ export class SourceService implements Service, AsyncDisposable {
         head: lag === null ? null : formatPosition(lag.head),
         behind: lag === null ? null : { changes: lag.changes, ms: lag.ms },
         captureLog: this.#keeper.status(),
+        lastLook: this.#source?.lastLook() ?? null,
         reread: this.#source?.progress() ?? [],
       },
     };

@@ -194,6 +194,7 @@ describe("a pipeline by the command alone", () => {
         alarm: "null",
         forgotten: "boolean",
       },
+      lastLook: "null",
       tables: [
         {
           table: "string",

@@ -155,6 +155,9 @@ test("every type arrives as what it is, by the first copy and by live changes, a
   await caughtUp();
   for (let row = 0; row < rowsMost; row++) await expectTypes(100 + row);
   expect(await database.query("SELECT DISTINCT a FROM heap")).toEqual([{ a: 1 }]);
+  expect(await done("status")).toMatchObject({
+    lastLook: { copyTier: expect.any(String) as unknown, rowsCompared: expect.any(Number) as unknown },
+  });
   running.child.kill("SIGTERM");
   expect((await running.ended).code).toBe(0);
   expect(readdirSync(folder).filter((name) => name.startsWith("stock"))).toEqual(expect.arrayContaining(["stock.duckdb"]));

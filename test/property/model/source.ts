@@ -140,6 +140,10 @@ export class ModelSource implements Source {
   progress(): readonly [] {
     return [];
   }
+  lastLook(): null {
+    return null;
+  }
+
   captureLog(): CaptureLogUse {
     const { log, newestSeq } = this.options.database;
     return { oldest: log[0]?.seq ?? 0, newest: newestSeq, bytes: log.length, ms: 0, freeBytes: null };
