@@ -8,6 +8,7 @@
  *   copies/        private copies
  *   requests/      what other processes ask for
  *   holds/         what other processes still need
+ *   anew           somebody wants a new history
  */
 import { createHash, randomUUID } from "node:crypto";
 import {
@@ -126,6 +127,19 @@ export class CaptureDirectory {
       .map((name) => JSON.parse(readFileSync(join(directory, name), "utf8")) as Hold)
       .filter((hold) => hold.history === history && hold.untilMs > nowMs);
     return holds.length === 0 ? null : Math.min(...holds.map(({ order }) => order));
+  }
+
+  /** Everything is to be told again under a new history. */
+  askAnew(): void {
+    writeDurably(join(this.#made("."), "anew"), "");
+  }
+
+  isAnewAsked(): boolean {
+    return existsSync(join(this.path, "anew"));
+  }
+
+  begunAnew(): void {
+    rmSync(join(this.path, "anew"), { force: true });
   }
 
   #made(name: string): string {

@@ -20,6 +20,7 @@ import {
 import { decodeToken, encodeToken, type ResumeState } from "../../core/capture/resume-token.js";
 import type { Phase } from "../../core/contracts/change.js";
 import type { Beginning, BatchEnd, LookFigures } from "../../core/contracts/source.js";
+import { TailraceError } from "../../core/errors.js";
 import { type GroupId, type MarkerId, type RereadId, rereadId } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";
 import { makeAnchor, stateOf } from "./capture-anchor.js";
@@ -94,10 +95,11 @@ export class CycleReader {
     const captured = tables.filter(({ state }) => state === "captured").map(({ number }) => number);
     const token = beginning.resume === null ? null : decodeToken(beginning.resume.token);
     const known = await ask("recall", [{ above: token?.at.order ?? null }], signal);
-    if (token === null || !isSameMemory(token, beginning, known)) {
+    if (token === null || options.directory.isAnewAsked() || !isSameMemory(token, beginning, known)) {
       const neverRead = token === null && beginning.later.length === 0 && beginning.historySeen === 0;
       const history = Math.max(beginning.historySeen, known.history, token?.at.history ?? 0) + 1;
       const remembered = await ask("begin", [{ history, order: 0 }], signal);
+      options.directory.begunAnew();
       const reread = rereadId(`history-${history}`);
       const rereads = rereadAll(captured, neverRead ? "first" : "repair", reread);
       const state: ResumeState = {
@@ -143,6 +145,7 @@ export class CycleReader {
     this.#asked = null;
     for (;;) {
       signal.throwIfAborted();
+      if (this.#options.directory.isAnewAsked()) throw new TailraceError("source.replaced", { what: "A new beginning was asked for" });
       if (this.#isFrozen && isReading(this.#state.rereads)) return { batch: await this.#readOn(signal), changes: 0, sinceMs: null };
       const taken = await this.#cycle(signal);
       if (taken !== null) return taken;

@@ -61,6 +61,11 @@ class DuckDbRequests implements SourceRequests {
     return Promise.resolve();
   }
 
+  beginAnew(): Promise<void> {
+    this.directory.askAnew();
+    return Promise.resolve();
+  }
+
   [Symbol.dispose](): void {
     // Nothing is open.
   }

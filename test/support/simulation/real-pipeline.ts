@@ -77,7 +77,7 @@ export class RealPipeline implements AsyncDisposable {
     const settingsFile = join(file.directory, "tailrace.yaml");
     writeFileSync(settingsFile, stringify({ pipeline: prefix, source: { kind: "sqlite", path: file.path } }));
     const { settings } = loadSettings(settingsFile, {});
-    const { plan } = surveySource(inspector, settings, { applied: null, census: false, now: new Date(0), onTable: () => {} });
+    const { plan } = await surveySource(inspector, settings, { applied: null, census: false, now: new Date(0), onTable: () => {} });
     await using target = await connectTarget({ url: database.url, pipeline: file.pipeline }, never);
     await target.prepare(plan, async () => {}, never);
     await this.makeTopics();
