@@ -15,8 +15,9 @@ import { overhead } from "./overhead.js";
 import { peers } from "./peers/peers.js";
 import { printReport } from "./report.js";
 import { snapshot } from "./snapshot.js";
+import { verify } from "./verify.js";
 
-const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops, cutover, duckdb };
+const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops, cutover, duckdb, verify };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

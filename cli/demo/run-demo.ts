@@ -28,6 +28,7 @@ import { Onlooker, type Seen } from "./onlooker.js";
 import { createShop } from "./shop-database.js";
 import { Stage } from "./stage.js";
 import { type SwitchedOver, switchOver } from "./switch-over.js";
+import { type DemoVerification, demonstrateVerification } from "./verification.js";
 
 export interface DemoOptions {
   readonly seconds: number;
@@ -39,6 +40,7 @@ export interface DemoResult {
   readonly directory: string | null;
   readonly snapshot: { readonly rows: number; readonly ms: number };
   readonly streaming: Seen;
+  readonly verification: DemoVerification;
   readonly catchUpMs: number;
   readonly tables: readonly TableComparison[];
   readonly transactions: { readonly source: number; readonly target: number };
@@ -130,6 +132,7 @@ async function follow(scene: Scene): Promise<Told> {
       return { said: "built, and caught up with the application", value: ms };
     });
     const streaming = await stage.step("streaming", (say) => stream(scene, supervisor, say));
+    const verification = await patiently(invocation.signal, (signal) => demonstrateVerification(settings, scene.place.url, stage, signal));
     await application.stop();
     const catchUpMs = await stage.step("writer stopped", async (say) => {
       say("waiting until the target has applied the last commit");
@@ -149,7 +152,7 @@ async function follow(scene: Scene): Promise<Told> {
       ),
     );
     const transactions = { source: application.commits, target: transfers?.targetRows ?? 0 };
-    return { snapshot, streaming, catchUpMs, tables, transactions, cutover };
+    return { snapshot, streaming, verification, catchUpMs, tables, transactions, cutover };
   } finally {
     stop.abort();
     await running;

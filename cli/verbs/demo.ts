@@ -28,14 +28,19 @@ const equalTables = ({ tables }: DemoResult): number => tables.filter(isEqual).l
 const rowsPerSecond = ({ snapshot }: DemoResult): number => Math.round((snapshot.rows / snapshot.ms) * 1000);
 
 function isGood(result: DemoResult): boolean {
-  const { streaming, transactions, tables, cutover } = result;
+  const { streaming, verification, transactions, tables, cutover } = result;
+  const mended = verification.foundRows === 1 && verification.repairedRows === 1;
   return (
-    cutover.ok && equalTables(result) === tables.length && streaming.halfTransactions === 0 && transactions.source === transactions.target
+    mended &&
+    cutover.ok &&
+    equalTables(result) === tables.length &&
+    streaming.halfTransactions === 0 &&
+    transactions.source === transactions.target
   );
 }
 
 function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unknown>> {
-  const { snapshot, streaming, catchUpMs, tables, transactions, ms, directory } = result;
+  const { snapshot, streaming, verification, catchUpMs, tables, transactions, ms, directory } = result;
   return {
     ok: good,
     snapshotRows: snapshot.rows,
@@ -46,6 +51,11 @@ function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unkn
     commitToVisibleP99Ms: tenth(streaming.p99Ms),
     halfTransactionsSeen: streaming.halfTransactions,
     looks: streaming.looks,
+    verifiedRows: verification.rows,
+    verifiedMs: Math.round(verification.ms),
+    tamperedRowsFound: verification.foundRows,
+    tamperedRowsRepaired: verification.repairedRows,
+    repairMs: Math.round(verification.repairMs),
     catchUpMs: Math.round(catchUpMs),
     tablesEqual: equalTables(result),
     tablesCompared: tables.length,
@@ -61,7 +71,7 @@ function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unkn
 const tenth = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10);
 
 function summary(result: DemoResult, good: boolean, paint: Paint): string {
-  const { snapshot, streaming, catchUpMs, tables, transactions, ms, directory } = result;
+  const { snapshot, streaming, verification, catchUpMs, tables, transactions, ms, directory } = result;
   const rows = tables.reduce((sum, table) => sum + table.sourceRows, 0);
   const differ = tables.filter((table) => !isEqual(table)).map(({ table, different }) => `${table} (${formatCount(different)} rows)`);
   const lines: readonly (readonly [string, string, string])[] = [
@@ -72,6 +82,12 @@ function summary(result: DemoResult, good: boolean, paint: Paint): string {
       "half transactions",
       formatCount(streaming.halfTransactions),
       `seen in ${formatCount(streaming.looks)} looks at the sum of all balances`,
+    ],
+    ["rows verified", formatCount(verification.rows), `both sides, in ${formatMs(verification.ms)}, while the application wrote`],
+    [
+      "tampering",
+      `${formatCount(verification.foundRows)} found`,
+      `${verification.found}; mended ${formatMs(verification.repairMs)} after it was asked for`,
     ],
     ["last commit", formatMs(catchUpMs), "from the last write until the target had all"],
     [

@@ -50,7 +50,7 @@ export interface RunResult {
 const holdMs = 120_000;
 const holdAgainMs = 10_000;
 const proofKeptMs = 600_000;
-const noteEveryMs = 1_000;
+const noteEveryMs = 3_000;
 const tailEveryMs = 2_000;
 const waitingMax = 2_000;
 

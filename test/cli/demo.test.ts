@@ -17,6 +17,8 @@ describe("the demo", () => {
       kind: "Demo",
       ok: true,
       halfTransactionsSeen: 0,
+      tamperedRowsFound: 1,
+      tamperedRowsRepaired: 1,
       tablesEqual: 5,
       tablesCompared: 5,
       directory: null,
@@ -30,6 +32,7 @@ describe("the demo", () => {
       "commitToVisibleP50Ms",
       "commitToVisibleP99Ms",
       "looks",
+      "verifiedRows",
       "durationMs",
     ]) {
       expect([figure, Number(answer[figure]) > 0]).toEqual([figure, true]);
