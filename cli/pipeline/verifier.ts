@@ -1,6 +1,7 @@
 /** The verifier that the settings mean, for as long as a verb needs it. */
 import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
+import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { type TableId, tableId } from "../../core/vocabulary/ids.js";
 import { openVerifier, type Verifier } from "../../services/verify/main.js";
@@ -10,12 +11,12 @@ import { holdTargetPlace } from "./target.js";
 export async function withVerifier<T>(
   settings: Settings,
   stallMs: number,
-  work: (verifier: Verifier) => Promise<T>,
+  work: (verifier: Verifier, url: Secret) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
   await using place = await holdTargetPlace(settings);
   await using verifier = await openVerifier(settings, place.url, { clock: systemClock, stallMs }, signal);
-  return await work(verifier);
+  return await work(verifier, place.url);
 }
 
 /** null: every table of the plan. */

@@ -44,6 +44,24 @@ it("proves equality under writes, finds what somebody changed at the target, and
         ms: "number",
       },
     ],
+    offsets: {
+      source: "string",
+      log: "string",
+      target: "string",
+      tables: [
+        {
+          table: "string",
+          waiting: { inserts: "number", updates: "number", deletes: "number" },
+          taken: "number",
+          folded: "number",
+          applied: "number",
+          filtered: "number",
+          quarantined: "number",
+          replayed: "number",
+        },
+      ],
+      findings: [],
+    },
     samples: [],
     next: [],
   });
