@@ -7,7 +7,7 @@ import type { CutoverParts } from "../../services/cutover/parts.js";
 import { predictPause } from "../../services/cutover/predict.js";
 import type { PreflightFacts } from "../../services/cutover/preflight.js";
 import { newestProof } from "../../services/verify/proof.js";
-import type { Verifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import type { Invocation } from "../invocation.js";
 import type { CutoverWork } from "./open.js";
 import { observe } from "../pipeline/observe.js";

@@ -3,7 +3,7 @@
  * up; without one, or with one that is too old to carry on from, it is made now, under writes.
  */
 import { defaultRowsPerScope } from "../../services/verify/defaults.js";
-import type { Verifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import { runVerification } from "../../services/verify/run.js";
 
 /** More rows than this have changed since the last proof: reading them all behind the fence would take longer than anybody likes to wait. */

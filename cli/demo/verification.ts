@@ -7,7 +7,7 @@ import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { defaultRowsPerScope } from "../../services/verify/defaults.js";
-import type { Verifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import { repair } from "../../services/verify/repair.js";
 import { type RunResult, runVerification } from "../../services/verify/run.js";
 import { formatCount, formatMs } from "../output/format.js";

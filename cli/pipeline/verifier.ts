@@ -4,7 +4,8 @@ import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { type TableId, tableId } from "../../core/vocabulary/ids.js";
-import { openVerifier, type Verifier } from "../../services/verify/main.js";
+import { openVerifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import { nearest } from "../settings/nearest.js";
 import { holdTargetPlace } from "./target.js";
 

@@ -5,7 +5,7 @@ import { printable } from "../../core/errors.js";
 import { canonicalColumns, canonicalValue } from "../../core/mapping/canonical.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { isRawText, type Value } from "../../core/vocabulary/value.js";
-import type { Verifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import type { Paint } from "../output/output.js";
 
 export interface ShownValue {

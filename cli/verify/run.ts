@@ -3,7 +3,7 @@ import { systemClock } from "../../core/clock.js";
 import type { ChunkProof, TableResult } from "../../core/contracts/verification.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
-import type { Verifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import type { Offsets } from "../../services/verify/offsets.js";
 import { type RunResult, runVerification } from "../../services/verify/run.js";
 import { defaultRowsPerScope } from "../../services/verify/defaults.js";

@@ -4,7 +4,7 @@ import type { ProofState, RunRecord, StoredChunk } from "../../core/contracts/ve
 import { printable } from "../../core/errors.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { newestProof } from "../../services/verify/proof.js";
-import type { Verifier } from "../../services/verify/main.js";
+import type { Verifier } from "../../services/verify/verifier.js";
 import { createLogUpdate } from "log-update";
 import { type ExitCode, exits } from "../exit-codes.js";
 import type { Invocation } from "../invocation.js";

@@ -6,10 +6,7 @@ import { openVerificationStore } from "../../connectors/postgres/verification-st
 import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
 import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import type { Clock } from "../../core/clock.js";
-import type { FinalCheck } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import type { SourceRequests } from "../../core/contracts/source.js";
-import type { VerificationStore } from "../../core/contracts/verification.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
@@ -18,18 +15,9 @@ import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import { finalCheck } from "./final-check.js";
-import type { Sides } from "./sides.js";
+import type { Verifier } from "./verifier.js";
 import { VerifyService } from "./verify-service.js";
 
-/** Both sides open for comparison, with the memory of what was found. */
-export interface Verifier extends AsyncDisposable {
-  readonly plan: TargetPlan;
-  readonly sides: Sides;
-  readonly store: VerificationStore;
-  readonly requests: SourceRequests;
-  /** For the cutover, behind its fence. */
-  readonly finalCheck: FinalCheck;
-}
 export interface VerifierHost {
   readonly clock: Clock;
   /** How long a target that does not move is waited for. */

@@ -14,7 +14,7 @@ import { type Situation, supervise } from "../../core/supervise.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { defaultRowsPerScope } from "./defaults.js";
-import type { Verifier } from "./main.js";
+import type { Verifier } from "./verifier.js";
 import { ReadBudget } from "./read-budget.js";
 import { type ResumedRun, type RunOptions, VerificationRun } from "./run.js";
 import { VerifyMeters } from "./verify-meters.js";

@@ -154,9 +154,13 @@ it("compares in the background, finds by itself, and goes on after it was killed
   const killed = await fetch(`http://127.0.0.1:${operator.port}/status`).then(
     (answer) => answer.json() as Promise<{ processes: { role: string; pid: number }[] }>,
   );
-  process.kill(killed.processes.find(({ role }) => role === "verify")?.pid ?? 0, "SIGKILL");
+  const kill = (role: string): boolean => process.kill(killed.processes.find((one) => one.role === role)?.pid ?? 0, "SIGKILL");
+  kill("verify");
   await operator.database.query("UPDATE archive SET note = 'wrong' WHERE id = 77");
-  expect(await operator.answer("verify", "run", "--table", "customers")).toMatchObject({ outcome: "equal" });
+  // The sink dies while ranges are read: rows that it had not applied are waited for, none is called different.
+  const run = operator.answer("verify", "run", "--table", "orders");
+  kill("sink");
+  expect(await run).toMatchObject({ outcome: "equal" });
   await until(
     async () => ((await operator.answer("status"))["needsPerson"] as string[]).length > 0,
     90_000,

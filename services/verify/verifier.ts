@@ -1,0 +1,15 @@
+import type { FinalCheck } from "../../core/contracts/cutover.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { SourceRequests } from "../../core/contracts/source.js";
+import type { VerificationStore } from "../../core/contracts/verification.js";
+import type { Sides } from "./sides.js";
+
+/** Both sides open for comparison, with the memory of what was found. */
+export interface Verifier extends AsyncDisposable {
+  readonly plan: TargetPlan;
+  readonly sides: Sides;
+  readonly store: VerificationStore;
+  readonly requests: SourceRequests;
+  /** For the cutover, behind its fence. */
+  readonly finalCheck: FinalCheck;
+}
