@@ -7,7 +7,7 @@ import { answerOf, start, tailrace } from "./command.js";
 const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("tailrace-demo-"));
 
 describe("the demo", () => {
-  it("prints its figures as one JSON object and exits 0 when all is equal", async () => {
+  it("prints its figures as one JSON object and exits 0 when all is equal", { timeout: 240_000 }, async () => {
     const before = leftovers();
     const ended = await tailrace(["demo", "--seconds", "3", "--rows", "1000", "--json"]);
     expect([ended.code, ended.stderr.includes("error")]).toEqual([0, false]);

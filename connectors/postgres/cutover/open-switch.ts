@@ -93,16 +93,22 @@ class PostgresSwitch implements OpenSwitch {
     }
   }
 
-  /** From here on no forward sink can commit: its first statement asks for epoch and direction. */
+  /**
+   * From here on no forward sink can commit: its first statement asks for epoch and direction. An idle one compares its epoch with the active
+   * direction's, so that number must be one that nobody has yet.
+   */
   async #turn(): Promise<void> {
     const { place, side } = this.options;
     const active = side === "target" ? "reverse" : "forward";
     await this.connection.query({
-      text: "UPDATE tailrace.pipeline SET owner_epoch = owner_epoch + 1, active = (direction = $3) WHERE pipeline = $1 AND group_id = $2",
+      text: `UPDATE tailrace.pipeline AS p SET active = (p.direction = $3),
+               owner_epoch = (SELECT max(owner_epoch) FROM tailrace.pipeline WHERE pipeline = $1 AND group_id = $2) + 1
+             WHERE pipeline = $1 AND group_id = $2`,
       values: [place.pipeline, place.group, active],
     });
     await this.connection.query({
-      text: `INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active, owner_epoch) VALUES ($1, $2, $3, true, 1)
+      text: `INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active, owner_epoch)
+             SELECT $1, $2, $3, true, max(owner_epoch) + 1 FROM tailrace.pipeline WHERE pipeline = $1 AND group_id = $2
              ON CONFLICT (pipeline, group_id, direction) DO NOTHING`,
       values: [place.pipeline, place.group, active],
     });

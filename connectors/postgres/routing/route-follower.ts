@@ -75,8 +75,7 @@ export class RouteFollower implements AsyncDisposable {
         this.#asking = null;
       });
     }, ms);
-    // An application that is done must be able to end.
-    this.#timer.unref();
+    // Not unref'd: with its connection lost, nothing else would keep a process alive that waits for the route.
   }
 
   async #turn(): Promise<void> {

@@ -1,3 +1,7 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { openRoute, type RouteClient, type RouteOptions, type Writable } from "../../../connectors/postgres/routing/route-client.js";
 import { connectTarget } from "../../../connectors/postgres/connect.js";
@@ -121,6 +125,39 @@ it("a wait ends with its signal or with the client", async () => {
   const other = expect(client.write(() => null)).rejects.toThrow(/closed/);
   await client[Symbol.asyncDispose]();
   await other;
+});
+
+const waiting = `
+const { openRoute } = await import(process.argv[1]);
+const route = await openRoute({ url: process.argv[2], pipeline: "contract", leaseMs: 1_000 });
+console.log("open");
+console.log(await route.write((side) => side));
+await route[Symbol.asyncDispose]();`;
+
+it("keeps a process alive that waits for a route while its connection is lost, and lets it end afterwards", async () => {
+  await using proxy = await losingProxy(database.url);
+  await setRoute("paused");
+  const module = join(process.cwd(), "dist/connectors/postgres/routing/route-client.js");
+  const child = spawn(process.execPath, ["--input-type=module", "-e", waiting, module, proxy.url], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "close");
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe("open");
+  proxy.lose({ from: "client", bytes: Buffer.from("") });
+  // Its next question is lost, and so is the connection.
+  await until(
+    async () => {
+      const rows = await database.query("SELECT FROM pg_stat_activity WHERE application_name = 'tailrace-routing'");
+      return rows.length === 0;
+    },
+    20_000,
+    () => "the connection is not lost",
+  );
+  await setRoute("target");
+  proxy.lose(null);
+  expect((await lines.next()).value).toBe("target");
+  expect(await ended).toEqual([0, null]);
 });
 
 it("refuses to open when PostgreSQL cannot be asked", async () => {

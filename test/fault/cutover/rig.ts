@@ -65,7 +65,10 @@ export class Writer {
   async progress(more = 3): Promise<void> {
     const before = this.acknowledged.size;
     await until(
-      () => this.acknowledged.size >= before + more,
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`the application ended with ${this.#child.exitCode}`);
+        return this.acknowledged.size >= before + more;
+      },
       30_000,
       () => `no write is acknowledged any more (${this.failures.slice(-3).join("; ")})`,
     );

@@ -38,6 +38,8 @@ it("switches route, direction, owner and journal in one transaction, and the for
   expect(before).toEqual({ side: "paused", paused_on: "source" });
   expect(await open.commit(paused)).toEqual({ side: "target", version: 2 });
   expect(session.record?.state).toBe("switched");
+  // An idle sink is not asked for its fence; it finds that the active direction has another owner.
+  expect((await here.target.watch(theGroup, never)).owner).not.toBe(zombie.session.epoch);
   const pipelines = await here.database.query("SELECT direction, active FROM tailrace.pipeline ORDER BY direction");
   expect(pipelines).toEqual([
     { direction: "forward", active: false },
