@@ -36,6 +36,8 @@ export interface OperatorOptions {
   /** The block `log` of the settings; default: none. */
   readonly log?: object;
   readonly tables?: object;
+  /** PostgreSQL of a test's own, one that may be killed. */
+  readonly server?: string;
 }
 interface ServiceStatus {
   readonly service: string;
@@ -65,7 +67,7 @@ export class Operator implements AsyncDisposable {
   ) {}
 
   static async make(options: OperatorOptions = {}): Promise<Operator> {
-    const operator = new Operator(await freshDatabase(), options);
+    const operator = new Operator(await freshDatabase(options.server), options);
     operator.port = await freeBase();
     operator.sql(options.ddl ?? shopSchema);
     operator.settings({});

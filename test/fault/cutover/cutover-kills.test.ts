@@ -2,16 +2,19 @@
  * Kills during a cutover, with applications that write throughout. After each strike one command settles it; nothing acknowledged is lost or doubled, the
  * sum of all balances holds, and one side can be written.
  *
- * `npm run fault:cutover` strikes 60 times; TAILRACE_CUTOVER_POINTS=1 kills the tool once at every point instead; TAILRACE_FAULT_SEED=7 repeats a run.
+ * `npm run fault:cutover` strikes 60 times; TAILRACE_CUTOVER_OUTSIDE=1 has a broker and a server of its own killed as well; TAILRACE_CUTOVER_POINTS=1 kills the tool once at every point instead; TAILRACE_FAULT_SEED=7 repeats a run.
  */
 import { randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 import type { CutoverState } from "../../../core/cutover/states.js";
 import { randomOf } from "../../support/hostile/random.mjs";
-import { describeStrike, Rig, type Strike, type Victim } from "./rig.js";
+import { startKafka } from "../../support/kafka.js";
+import { PostgresServer } from "../../support/postgres-server.js";
+import { describeStrike, type Outside, Rig, type Strike, type Victim } from "./rig.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
 const strikes = Number(process.env["TAILRACE_CUTOVER_STRIKES"] ?? 10);
+const withOutside = process.env["TAILRACE_CUTOVER_OUTSIDE"] !== undefined;
 const victims: readonly Victim[] = ["tool at a point", "tool at a point", "tool", "tool stopped", "source", "sink", "sessions"];
 const steps: readonly CutoverState[] = [
   "pausing",
@@ -38,19 +41,45 @@ function plan(): readonly Strike[] {
   const random = randomOf(seed);
   return Array.from({ length: strikes }, (): Strike => {
     const kind = random.chance(0.5) ? "run" : "rehearse";
+    const among = withOutside ? [...victims, "broker" as const, "postgres" as const] : victims;
     const possible = kind === "run" ? steps.filter((step) => step !== "undoing") : steps.filter((step) => !/^(keeping|switch)/.test(step));
-    return { kind, victim: random.pick(victims), step: random.pick(possible), afterMs: random.between(0, 12) };
+    return { kind, victim: random.pick(among), step: random.pick(possible), afterMs: random.between(0, 12) };
   });
+}
+
+/** A broker and a server of our own, each of which is killed and started again. */
+async function openOutside(): Promise<{ readonly outside: Outside; readonly close: () => Promise<void> }> {
+  if (!withOutside) return { outside: {}, close: () => Promise.resolve() };
+  const broker = await startKafka();
+  const server = await PostgresServer.start();
+  const outside: Outside = {
+    brokers: broker.brokers,
+    broker: async () => {
+      await broker.kill();
+      await broker.restart();
+    },
+    server: server.url,
+    postgres: async () => {
+      server.end("kill");
+      await server.restart();
+    },
+  };
+  const close = async (): Promise<void> => {
+    await broker.stop();
+    await server[Symbol.asyncDispose]();
+  };
+  return { outside, close };
 }
 
 it(`${strikes} strikes lose and double nothing`, { timeout: Math.max(20, strikes) * 60_000 + 120_000 }, async () => {
   let rig: Rig | null = null;
+  const { outside, close } = await openOutside();
   const told: string[] = [];
   let slowestMs = 0;
   let switches = 0;
   try {
     for (const strike of plan()) {
-      rig ??= await Rig.make();
+      rig ??= await Rig.make(outside);
       const { switched, exit } = await rig.strike(strike);
       told.push(`${describeStrike(strike)}: exit ${exit ?? "killed"}, ${switched ? "switched" : "undone"}`);
       slowestMs = Math.max(slowestMs, rig.settledSlowestMs);
@@ -66,5 +95,6 @@ it(`${strikes} strikes lose and double nothing`, { timeout: Math.max(20, strikes
     throw new Error(`seed ${seed}\n${told.join("\n")}\n${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
   } finally {
     await rig?.[Symbol.asyncDispose]();
+    await close();
   }
 });

@@ -95,13 +95,19 @@ export class Rig implements AsyncDisposable {
     private readonly outside: Outside,
   ) {}
 
-  static async make(options: { readonly log?: object; readonly outside?: Outside } = {}): Promise<Rig> {
+  static async make(outside: Outside = {}): Promise<Rig> {
     const tables = { account: {}, tx_ledger: {}, person: {} };
-    const operator = await Operator.make({ ddl, tables, ...(options.log === undefined ? {} : { log: options.log }) });
+    const { brokers, server } = outside;
+    const operator = await Operator.make({
+      ddl,
+      tables,
+      ...(brokers === undefined ? {} : { log: { kind: "kafka", brokers } }),
+      ...(server === undefined ? {} : { server }),
+    });
     await operator.answer("apply");
     operator.run();
     await operator.caughtUp();
-    const rig = new Rig(operator, new Writer(operator, 0, "routed"), new Writer(operator, 10_000_000, "deaf"), options.outside ?? {});
+    const rig = new Rig(operator, new Writer(operator, 0, "routed"), new Writer(operator, 10_000_000, "deaf"), outside);
     await rig.routed.progress();
     await rig.deaf.progress();
     return rig;
