@@ -59,7 +59,8 @@ export async function withCutoverOf<T>(
 
 function limitsOf({ options }: Invocation): Partial<CutoverLimits> {
   const pauseMs = options.durationMs("maxPause");
-  return pauseMs === null ? {} : { pauseMs };
+  // Whoever lets writes wait for long can bear that a dead tool makes them wait for half of it.
+  return pauseMs === null ? {} : { pauseMs, leaseMs: Math.max(1_000, pauseMs / 2) };
 }
 
 export const acceptedChecks = ({ options }: Invocation): readonly string[] =>

@@ -40,30 +40,34 @@ export async function switchOver(
   signal: AbortSignal,
 ): Promise<{ readonly said: string; readonly value: SwitchedOver }> {
   const { settings, say } = options;
-  return await withCutoverOf({ settings, limits: { pauseMs: maxPauseMs }, tell: () => {} }, signal, async ({ parts, url, verifier }) => {
-    await using application = new SwitchingApplication(options, url.reveal());
-    await application.until("source", written, signal);
-    say("comparing both sides, so that little is left for the pause");
-    await prove(verifier, signal);
-    await parts.check.cost(signal);
-    say("fence, drain, compare, switch");
-    const outcome = await runCutover(parts, "cutover", () => Promise.resolve(), signal);
-    if (outcome.kind !== "switched") {
-      const why = "error" in outcome ? outcome.error.message : outcome.kind;
-      throw new TailraceError("internal", { what: `The demo's cutover was not made: ${why}` });
-    }
-    await application.until("target", written, signal);
-    await application.stop();
-    const value = {
-      pauseMs: application.pauseMs(),
-      toolPauseMs: outcome.pauseMs,
-      transactionsBefore: application.count("source"),
-      transactionsAfter: application.count("target"),
-      ok: await isWhole(url.reveal(), application.transactions()),
-    };
-    const said = `the application could not write for ${formatMs(value.pauseMs)}, then went on in PostgreSQL: ${formatCount(value.transactionsAfter)} commits there`;
-    return { said, value };
-  });
+  return await withCutoverOf(
+    { settings, limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4 }, tell: () => {} },
+    signal,
+    async ({ parts, url, verifier }) => {
+      await using application = new SwitchingApplication(options, url.reveal());
+      await application.until("source", written, signal);
+      say("comparing both sides, so that little is left for the pause");
+      await prove(verifier, signal);
+      await parts.check.cost(signal);
+      say("fence, drain, compare, switch");
+      const outcome = await runCutover(parts, "cutover", () => Promise.resolve(), signal);
+      if (outcome.kind !== "switched") {
+        const why = "error" in outcome ? outcome.error.message : outcome.kind;
+        throw new TailraceError("internal", { what: `The demo's cutover was not made: ${why}` });
+      }
+      await application.until("target", written, signal);
+      await application.stop();
+      const value = {
+        pauseMs: application.pauseMs(),
+        toolPauseMs: outcome.pauseMs,
+        transactionsBefore: application.count("source"),
+        transactionsAfter: application.count("target"),
+        ok: await isWhole(url.reveal(), application.transactions()),
+      };
+      const said = `the application could not write for ${formatMs(value.pauseMs)}, then went on in PostgreSQL: ${formatCount(value.transactionsAfter)} commits there`;
+      return { said, value };
+    },
+  );
 }
 
 class SwitchingApplication implements AsyncDisposable {

@@ -182,6 +182,11 @@ export interface CutoverSession extends AsyncDisposable {
 
 /** What the cutover asks of the verifier, behind a fence: read again only what changed since it was last proven equal. */
 export interface FinalCheck {
+  /**
+   * Brings the proof up to what the target has now, while writes go on, so that little is left behind the fence. Answers how many rows were read; 0 where
+   * there is no proof to bring up. Legal without a fence.
+   */
+  advance(signal: AbortSignal): Promise<number>;
   /** Rows that `check` would read now, and how old the oldest proof is; null: some table was never proven whole. */
   cost(signal: AbortSignal): Promise<{ readonly dirtyRows: number; readonly dirtyChunks: number; readonly oldestProofMs: number | null }>;
   /** Both sides stand still at `at`. Differences are counted by table; none means equal. */

@@ -25,6 +25,10 @@ export class CheapestCheck implements FinalCheck {
     return await this.whole.cost(signal);
   }
 
+  advance(signal: AbortSignal): Promise<number> {
+    return this.#chosen.advance(signal);
+  }
+
   async check(...asked: Parameters<FinalCheck["check"]>): ReturnType<FinalCheck["check"]> {
     try {
       return await this.#chosen.check(...asked);

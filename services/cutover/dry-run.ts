@@ -48,6 +48,10 @@ export async function planCutover(
       numbers: { given: () => facts.numbers, [Symbol.dispose]: () => {} },
       desk: dryDesk(script, facts),
       check: {
+        advance: () => {
+          script.does("compares what has changed since the last proof, while writes go on");
+          return Promise.resolve(0);
+        },
         cost: () => Promise.resolve({ dirtyRows: facts.dirtyRows, dirtyChunks: 0, oldestProofMs: 0 }),
         check: () => {
           script.does(`compares ${facts.dirtyRows} rows of both sides; a difference takes everything back`);

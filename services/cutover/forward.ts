@@ -11,6 +11,8 @@ import type { CutoverParts } from "./parts.js";
 import { Guard } from "./guard.js";
 
 const drainPollMs = 2;
+const advanceMost = 5;
+const advanceEnough = 200;
 
 /** When writes began to wait; null: they never did. */
 export interface PauseClock {
@@ -53,8 +55,15 @@ export class Forward {
   async #prepare(signal: AbortSignal): Promise<void> {
     const { parts, session } = this;
     const late = AbortSignal.timeout(parts.limits.prepareMs);
-    const built = await session.prepare(parts.numbers.given(), AbortSignal.any([signal, late]));
-    this.#ends({ built: built.length });
+    const either = AbortSignal.any([signal, late]);
+    const built = await session.prepare(parts.numbers.given(), either);
+    let rowsRead = 0;
+    // Each time less has changed since; what changes while the last few are read is left for the fence.
+    for (let round = 0, rows = Number.POSITIVE_INFINITY; round < advanceMost && rows > advanceEnough; round++) {
+      rows = await parts.check.advance(either);
+      rowsRead += rows;
+    }
+    this.#ends({ built: built.length, rowsRead });
   }
 
   /** Applications that follow the route hold their writes from here on; those that do not meet the fence. */

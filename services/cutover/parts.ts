@@ -9,7 +9,7 @@ import type { GroupId, MarkerId } from "../../core/vocabulary/ids.js";
 export interface CutoverLimits {
   /** Longer than this writes may not wait: then everything goes back. */
   readonly pauseMs: number;
-  /** How long a fence stands without its process. Renewed three times as often. */
+  /** How long a fence stands without its process. Renewed three times as often; on a machine that has much else to do a short one does not hold. */
   readonly leaseMs: number;
   /** For a running transaction of the application. */
   readonly fenceWaitMs: number;
@@ -18,7 +18,7 @@ export interface CutoverLimits {
   /** To come to a settled state while something is away. */
   readonly settleMs: number;
 }
-export const defaultLimits: CutoverLimits = { pauseMs: 5_000, leaseMs: 2_000, fenceWaitMs: 2_000, prepareMs: 3_600_000, settleMs: 30_000 };
+export const defaultLimits: CutoverLimits = { pauseMs: 5_000, leaseMs: 2_500, fenceWaitMs: 2_000, prepareMs: 3_600_000, settleMs: 30_000 };
 
 /** Tells applications that switch by configuration. Called after the route has moved, at least once for each version that stands. */
 export interface RouteHooks {

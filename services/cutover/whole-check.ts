@@ -30,6 +30,10 @@ export class WholeCheck implements FinalCheck {
     return { dirtyRows, dirtyChunks: pairs.length, oldestProofMs: 0 };
   }
 
+  advance(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
   async check(
     _at: Position,
     signal: AbortSignal,

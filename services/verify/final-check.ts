@@ -4,7 +4,7 @@
  * Relies on the proof being kept up: by the verify service, or by a run that ended so lately that the log still has all that came after it.
  */
 import type { FinalCheck } from "../../core/contracts/cutover.js";
-import type { VerificationStore } from "../../core/contracts/verification.js";
+import type { RunRecord, VerificationStore } from "../../core/contracts/verification.js";
 import { compareKeys } from "../../core/capture/key-order.js";
 import { asTailraceError, TailraceError } from "../../core/errors.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
@@ -23,7 +23,11 @@ export interface FinalCheckOptions {
 }
 
 export function finalCheck(options: FinalCheckOptions): FinalCheck {
-  return { cost: (signal) => cost(options, signal), check: (at, signal) => check(options, at, signal) };
+  return {
+    cost: (signal) => cost(options, signal),
+    advance: (signal) => advance(options, signal),
+    check: (at, signal) => check(options, at, signal),
+  };
 }
 
 const unproven = { dirtyRows: 0, dirtyChunks: 0, oldestProofMs: null };
@@ -53,25 +57,41 @@ async function cost(options: FinalCheckOptions, signal: AbortSignal): ReturnType
 }
 
 async function check(options: FinalCheckOptions, at: Position, signal: AbortSignal): ReturnType<FinalCheck["check"]> {
-  const { sides, store, tables } = options;
   const proof = await newestProof(options, signal);
-  if (proof === null || sides.changes === null) throw noProof("No run has compared every table to its end");
-  const late = await reached(sides, at, signal);
+  if (proof === null) throw noProof("No run has compared every table to its end");
+  const late = await reached(options.sides, at, signal);
   if (late !== null) throw new TailraceError("verify.not-there", { what: `The final check cannot be made: ${late}` });
+  const { rowsRead, ledger } = await follow(options, proof, at, signal);
+  const different = ledger
+    .results()
+    .reduce((sum, { missing, extra, changed, unsettled }) => sum + missing + extra + changed + unsettled, 0);
+  return { equal: different === 0, rowsRead, different };
+}
+
+/** The same under writes, to where the target is now: what differs then is only suspected, and is looked at again behind the fence. */
+async function advance(options: FinalCheckOptions, signal: AbortSignal): Promise<number> {
+  const proof = await newestProof(options, signal);
+  return proof === null ? 0 : (await follow(options, proof, undefined, signal)).rowsRead;
+}
+
+async function follow(
+  { sides, store, tables }: FinalCheckOptions,
+  proof: RunRecord,
+  until: Position | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly rowsRead: number; readonly ledger: Ledger }> {
+  if (sides.changes === null) throw noProof("The source cannot tell what changed since the last run");
   const ledger = await Ledger.of(store, proof.tables, signal);
   const onSettled = (table: TableId, answers: Parameters<Ledger["settled"]>[1]): void => ledger.settled(table, answers);
   const tail = new Tail({ sides, changes: sides.changes, tables: new Set(tables), from: proof.proven, onSettled });
   try {
-    while (await tail.advance(signal, at));
+    while (await tail.advance(signal, until));
   } catch (thrown) {
     if (asTailraceError(thrown).code !== "source.pruned") throw thrown;
     throw noProof("The log has lost what came after the last run", thrown);
   }
   await ledger.flush(proof.run, tail.proven, signal);
-  const different = ledger
-    .results()
-    .reduce((sum, { missing, extra, changed, unsettled }) => sum + missing + extra + changed + unsettled, 0);
-  return { equal: different === 0, rowsRead: tail.rows, different };
+  return { rowsRead: tail.rows, ledger };
 }
 
 const noProof = (what: string, cause?: unknown): TailraceError => new TailraceError("verify.unproven", { what, cause });

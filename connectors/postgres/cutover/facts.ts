@@ -5,7 +5,8 @@ import type { LeftOut } from "../../../core/contracts/target.js";
 import type { Connection } from "../connection.js";
 import { qualified } from "../quote.js";
 import { readPassed } from "../state.js";
-import { readRoute, type RoutePlace } from "./route.js";
+import type { RoutePlace } from "./place.js";
+import { readRoute } from "./route.js";
 
 interface TableRow {
   readonly source: string;

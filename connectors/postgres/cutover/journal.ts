@@ -8,7 +8,7 @@ import { TailraceError } from "../../../core/errors.js";
 import { type MarkerId, markerId } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import type { Connection, Query } from "../connection.js";
-import type { RoutePlace } from "./route.js";
+import type { RoutePlace } from "./place.js";
 
 export interface Held {
   readonly id: number;

@@ -8,16 +8,15 @@ import type { GivenNumber, OpenSwitch, RouteState } from "../../../core/contract
 import type { TablePlan } from "../../../core/contracts/plan.js";
 import { TailraceError } from "../../../core/errors.js";
 import { commit, rollback } from "../commit.js";
-import { Connection, type OpenOptions } from "../connection.js";
+import { Connection } from "../connection.js";
 import type { ConnectionSettings } from "../connection-url.js";
 import { asTargetError, sqlState } from "../pg-errors.js";
 import { type Held, moveQuery, takenOver } from "./journal.js";
 import { readReadyPlan } from "./ready-plan.js";
-import { type RoutePlace, switchRoute } from "./route.js";
+import type { RoutePlace } from "./place.js";
+import { switchRoute } from "./route.js";
 
 export interface SwitchOptions {
-  readonly settings: ConnectionSettings;
-  readonly applicationName: string;
   readonly place: RoutePlace;
   readonly held: Held;
   readonly side: "source" | "target";
@@ -30,19 +29,21 @@ export interface SwitchOptions {
 const lockTimeout = "1s";
 const silenceMax = "5s";
 
-export async function openSwitch(options: SwitchOptions, signal: AbortSignal): Promise<OpenSwitch> {
-  signal.throwIfAborted();
-  const opening: OpenOptions = {
-    applicationName: options.applicationName,
-    pipelined: false,
-    settings: { lock_timeout: lockTimeout, idle_in_transaction_session_timeout: silenceMax },
-  };
-  const connection = await Connection.open(options.settings, opening);
+/** Made before writes wait. */
+export function connectSwitch(settings: ConnectionSettings, applicationName: string): Promise<Connection> {
+  const limits = { lock_timeout: lockTimeout, idle_in_transaction_session_timeout: silenceMax };
+  return Connection.open(settings, { applicationName, pipelined: false, settings: limits });
+}
+
+/** The connection is the switch's from here on. */
+export async function openSwitch(connection: Connection, options: SwitchOptions, signal: AbortSignal): Promise<OpenSwitch> {
   // Several statements may each wait for a lock: the pause has a limit that none of them knows.
   const stop = (): void => void connection[Symbol.asyncDispose]().catch(() => {});
   signal.addEventListener("abort", stop, { once: true });
   try {
+    signal.throwIfAborted();
     await connection.query("BEGIN");
+    await ensureDirections(connection, options.place);
     const { behind } = await readReadyPlan(connection, options.tables, options.numbers);
     if (behind.length > 0) await connection.query(behind.join(";\n"));
     return new PostgresSwitch(connection, options, behind);
@@ -53,6 +54,15 @@ export async function openSwitch(options: SwitchOptions, signal: AbortSignal): P
   } finally {
     signal.removeEventListener("abort", stop);
   }
+}
+
+/** Both directions have a row; the one that was never used is not active. */
+async function ensureDirections(connection: Connection, { pipeline, group }: RoutePlace): Promise<void> {
+  await connection.query({
+    text: `INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active) SELECT $1, $2, d.name, false
+           FROM (VALUES ('forward'), ('reverse')) AS d (name) ON CONFLICT (pipeline, group_id, direction) DO NOTHING`,
+    values: [pipeline, group],
+  });
 }
 
 /** Whatever PostgreSQL refuses here is about an object, and says its name. */
@@ -82,7 +92,7 @@ class PostgresSwitch implements OpenSwitch {
       // In the order in which everybody locks: journal, route, pipeline.
       const { rows } = await this.connection.query(moveQuery(held, "switching", "switched", {}));
       if (rows.length === 0) throw await takenOver(this.connection, held, "switching");
-      const route = await switchRoute(this.connection, place, from, side);
+      const route = await switchRoute(this.connection, { place, held }, from, side);
       await this.#turn();
       this.#ended = true;
       await commit(this.connection);
@@ -104,12 +114,6 @@ class PostgresSwitch implements OpenSwitch {
       text: `UPDATE tailrace.pipeline AS p SET active = (p.direction = $3),
                owner_epoch = (SELECT max(owner_epoch) FROM tailrace.pipeline WHERE pipeline = $1 AND group_id = $2) + 1
              WHERE pipeline = $1 AND group_id = $2`,
-      values: [place.pipeline, place.group, active],
-    });
-    await this.connection.query({
-      text: `INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active, owner_epoch)
-             SELECT $1, $2, $3, true, max(owner_epoch) + 1 FROM tailrace.pipeline WHERE pipeline = $1 AND group_id = $2
-             ON CONFLICT (pipeline, group_id, direction) DO NOTHING`,
       values: [place.pipeline, place.group, active],
     });
   }

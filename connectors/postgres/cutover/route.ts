@@ -3,14 +3,12 @@
  * whoever gets the lock knows that no older move is still on its way.
  */
 import type { RouteState } from "../../../core/contracts/cutover.js";
+import type { CutoverState } from "../../../core/cutover/states.js";
 import { TailraceError } from "../../../core/errors.js";
-import type { GroupId, PipelineId } from "../../../core/vocabulary/ids.js";
 import type { Connection } from "../connection.js";
+import { type Held, takenOver } from "./journal.js";
+import type { RoutePlace } from "./place.js";
 
-export interface RoutePlace {
-  readonly pipeline: PipelineId;
-  readonly group: GroupId;
-}
 interface RouteRow {
   readonly side: RouteState["side"];
   readonly version: string;
@@ -42,26 +40,40 @@ export async function settledRoute(connection: Connection, place: RoutePlace): P
   return row === undefined ? { side: "source", version: 0 } : stateOf(row);
 }
 
-export const pauseRoute = (connection: Connection, place: RoutePlace, from: RouteState): Promise<RouteState> =>
-  move(connection, place, from, { set: "side = 'paused', paused_on = side", when: "side <> 'paused'" });
+/** A holder that was replaced moves nothing: the token is looked at, and held still, in the same statement. */
+export interface Mover {
+  readonly place: RoutePlace;
+  readonly held: Held;
+}
 
-export const reopenRoute = (connection: Connection, place: RoutePlace, from: RouteState): Promise<RouteState> =>
-  move(connection, place, from, { set: "side = coalesce(paused_on, side), paused_on = NULL", when: "side <> 'target'" });
+export const pauseRoute = (connection: Connection, mover: Mover, from: RouteState): Promise<RouteState> =>
+  move(connection, mover, from, { set: "side = 'paused', paused_on = side", when: "side <> 'paused'" });
 
-export const switchRoute = (connection: Connection, place: RoutePlace, from: RouteState, side: "source" | "target"): Promise<RouteState> =>
-  move(connection, place, from, { set: `side = '${side}', paused_on = NULL`, when: `paused_on <> '${side}'` });
+export const reopenRoute = (connection: Connection, mover: Mover, from: RouteState): Promise<RouteState> =>
+  move(connection, mover, from, { set: "side = coalesce(paused_on, side), paused_on = NULL", when: "side <> 'target'" });
 
+export const switchRoute = (connection: Connection, mover: Mover, from: RouteState, side: "source" | "target"): Promise<RouteState> =>
+  move(connection, mover, from, { set: `side = '${side}', paused_on = NULL`, when: `paused_on <> '${side}'` });
+
+/** One statement, since it is made while writes wait. The journal's row is locked before the route's, as everybody does. */
 async function move(
   connection: Connection,
-  place: RoutePlace,
+  { place, held }: Mover,
   from: RouteState,
   { set, when }: { readonly set: string; readonly when: string },
 ): Promise<RouteState> {
   const [row] = await connection.rows<RouteRow>(
-    `UPDATE tailrace.route SET ${set}, version = version + 1, changed_at = now() WHERE ${here} AND version = $3 AND ${when} RETURNING ${columns}`,
-    [place.pipeline, place.group, from.version],
+    `WITH h AS MATERIALIZED (SELECT 1 FROM tailrace.cutover WHERE id = $4 AND token = $5 FOR SHARE)
+     UPDATE tailrace.route SET ${set}, version = version + 1, changed_at = now()
+     WHERE ${here} AND version = $3 AND ${when} AND (SELECT count(*) FROM h) = 1 RETURNING ${columns}`,
+    [place.pipeline, place.group, from.version, held.id, held.token],
   );
   if (row !== undefined) return stateOf(row);
+  const [holder] = await connection.rows<{ token: string; state: CutoverState }>(
+    "SELECT token, state FROM tailrace.cutover WHERE id = $1",
+    [held.id],
+  );
+  if (Number(holder?.token) !== held.token) throw await takenOver(connection, held, holder?.state ?? "undone");
   const now = await readRoute(connection, place);
   throw new TailraceError("cutover.route-moved", {
     what: `The route is '${now.side}' at version ${now.version}, and was expected at version ${from.version}`,

@@ -3,15 +3,7 @@
  * The lock says who may begin; the token alone decides what can still be written by somebody who was stopped and is continued.
  */
 import type { Clock } from "../../../core/clock.js";
-import type {
-  CutoverRecord,
-  CutoverSession,
-  GivenNumber,
-  MoveDetails,
-  OpenSwitch,
-  RouteState,
-  SwitchBoard,
-} from "../../../core/contracts/cutover.js";
+import type { CutoverRecord, CutoverSession, GivenNumber, MoveDetails, OpenSwitch, SwitchBoard } from "../../../core/contracts/cutover.js";
 import type { TablePlan } from "../../../core/contracts/plan.js";
 import type { LeftOut, Passed } from "../../../core/contracts/target.js";
 import { type CutoverState, isFinished, isLegalMove } from "../../../core/cutover/states.js";
@@ -23,10 +15,11 @@ import { Ownership } from "../ownership.js";
 import { asTargetError, withTargetErrors } from "../pg-errors.js";
 import { readPassed } from "../state.js";
 import { readStoredPlan } from "../stored-plan.js";
-import { type Held, insertCutover, moveCutover, readAbortAsked, takeUnfinished, takenOver } from "./journal.js";
-import { openSwitch } from "./open-switch.js";
+import { type Held, insertCutover, moveCutover, readAbortAsked, takeUnfinished } from "./journal.js";
+import { connectSwitch, openSwitch } from "./open-switch.js";
+import type { RoutePlace } from "./place.js";
 import { readReadyPlan, readWaitingIndexes } from "./ready-plan.js";
-import { ensureRoute, pauseRoute, reopenRoute, type RoutePlace, settledRoute } from "./route.js";
+import { ensureRoute, type Mover, pauseRoute, reopenRoute, settledRoute } from "./route.js";
 
 export interface SessionOptions {
   readonly settings: ConnectionSettings;
@@ -43,6 +36,8 @@ interface Ours {
 
 export class PostgresCutover implements CutoverSession {
   readonly board: SwitchBoard;
+  /** For the switch: connecting takes longer than most of what is done while writes wait. */
+  #spare: Connection | null = null;
 
   private constructor(
     private readonly options: SessionOptions,
@@ -52,9 +47,9 @@ export class PostgresCutover implements CutoverSession {
     private ours: Ours | null,
   ) {
     this.board = {
-      route: (group) => this.#route((place) => settledRoute(this.plain, place), group),
-      pause: (group, from) => this.#route((place) => pauseRoute(this.plain, place, from), group),
-      reopen: (group, from) => this.#route((place) => reopenRoute(this.plain, place, from), group),
+      route: (group) => this.#ask(() => settledRoute(this.plain, this.#placeOf(group))),
+      pause: (group, from) => this.#ask(() => pauseRoute(this.plain, this.#mover(group), from)),
+      reopen: (group, from) => this.#ask(() => reopenRoute(this.plain, this.#mover(group), from)),
       begin: (group, side, numbers, signal) => this.#begin({ group, side, numbers }, signal),
     };
   }
@@ -120,6 +115,7 @@ export class PostgresCutover implements CutoverSession {
         throw notBuilt(thrown, statement);
       });
     }
+    this.#spare ??= await this.#connectSwitch();
     return before;
   }
 
@@ -150,6 +146,8 @@ export class PostgresCutover implements CutoverSession {
 
   /** Idempotent. The lock goes last. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#spare?.[Symbol.asyncDispose]();
+    this.#spare = null;
     await this.plain[Symbol.asyncDispose]();
     await this.ownership[Symbol.asyncDispose]();
   }
@@ -158,35 +156,26 @@ export class PostgresCutover implements CutoverSession {
     { group, side, numbers }: { readonly group: GroupId; readonly side: "source" | "target"; readonly numbers: readonly GivenNumber[] },
     signal: AbortSignal,
   ): Promise<OpenSwitch> {
-    const { settings, applicationName } = this.options;
     const { held, record } = this.#mine();
     const { tables } = this;
     const onSwitched = (): void => {
       this.ours = { held, record: { ...record, state: "switched" } };
     };
     const place = this.#placeOf(group);
-    return await this.#ask(() => openSwitch({ settings, applicationName, place, held, side, tables, numbers, onSwitched }, signal));
+    const spare = this.#spare;
+    this.#spare = null;
+    return await this.#ask(async () => {
+      const connection = spare === null || spare.lost() !== null ? await this.#connectSwitch() : spare;
+      return await openSwitch(connection, { place, held, side, tables, numbers, onSwitched }, signal);
+    });
   }
 
-  /** A route that moves while our token is an old one would be moved by nobody. */
-  #route(work: (place: RoutePlace) => Promise<RouteState>, group: GroupId): Promise<RouteState> {
-    const { held, record } = this.#mine();
-    return this.#ask(async () => {
-      await this.plain.query("BEGIN");
-      try {
-        const { rows } = await this.plain.query({
-          text: "SELECT FROM tailrace.cutover WHERE id = $1 AND token = $2 FOR SHARE",
-          values: [held.id, held.token],
-        });
-        if (rows.length === 0) throw await takenOver(this.plain, held, record.state);
-        const route = await work(this.#placeOf(group));
-        await this.plain.query("COMMIT");
-        return route;
-      } catch (thrown) {
-        if (this.plain.lost() === null) await this.plain.query("ROLLBACK");
-        throw thrown;
-      }
-    });
+  #connectSwitch(): Promise<Connection> {
+    return connectSwitch(this.options.settings, this.options.applicationName);
+  }
+
+  #mover(group: GroupId): Mover {
+    return { place: this.#placeOf(group), held: this.#mine().held };
   }
 
   #placeOf(group: GroupId): RoutePlace {

@@ -23,8 +23,11 @@ export const describeStrike = ({ kind, victim, step, afterMs }: Strike): string 
 const pointOf = ({ step, afterMs }: Strike): string => `${step}.${afterMs % 2 === 0 ? "before" : "after"}`;
 
 export interface Outside {
-  /** Kills and restarts what is not the operator's. */
+  /** Default: the embedded log. */
+  readonly brokers?: readonly string[];
   readonly broker?: () => Promise<void>;
+  /** Default: the server that all tests share, which nobody may kill. */
+  readonly server?: string;
   readonly postgres?: () => Promise<void>;
 }
 

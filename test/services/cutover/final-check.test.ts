@@ -58,6 +58,7 @@ const checkOf = (
   const asked: string[] = [];
   return {
     asked,
+    advance: () => Promise.resolve(0),
     cost: () => Promise.resolve({ dirtyRows: 1, dirtyChunks: 1, oldestProofMs }),
     check: () => {
       asked.push(name);

@@ -35,11 +35,12 @@ it("prints what happens, in order, and how long writes wait", async () => {
   expect(planLines(steps, prediction, paint).join("\n")).toMatchInlineSnapshot(`
     " 1. preparing
           target: CREATE UNIQUE INDEX CONCURRENTLY "tailrace_waits_1" ON "public"."t" ("email")
+          compares what has changed since the last proof, while writes go on
      2. pausing
           target: tailrace.route says 'paused'; applications that follow it hold their writes
           tells ./switch.sh that the route is 'paused'
      3. fencing
-          source: one transaction refuses every write to 3 tables and notes the last position; it ends by itself after 2000 ms unless renewed
+          source: one transaction refuses every write to 3 tables and notes the last position; it ends by itself after 2500 ms unless renewed
      4. draining
           waits until the target has applied everything up to that position
      5. checking

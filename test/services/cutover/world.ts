@@ -133,6 +133,11 @@ export class FakeProcess {
       numbers: { given: () => [], [Symbol.dispose]: () => {} },
       desk: fakeDesk(this),
       check: {
+        advance: async (signal) => {
+          await this.alive();
+          signal.throwIfAborted();
+          return 0;
+        },
         cost: () => Promise.resolve({ dirtyRows: 0, dirtyChunks: 0, oldestProofMs: 0 }),
         check: async (_at, signal) => {
           await this.alive();
