@@ -122,8 +122,9 @@ export class Rig implements AsyncDisposable {
 
   /** Runs a cutover with one strike, settles what is left, and says whether it was switched. */
   async strike(strike: Strike): Promise<{ readonly switched: boolean; readonly exit: number | null }> {
+    await this.#ready();
     const env: Record<string, string> = strike.victim === "tool at a point" ? { TAILRACE_CUTOVER_CRASH_AT: pointOf(strike) } : {};
-    const tool = start(["cutover", strike.kind, "--progress", "json", "--json"], { cwd: this.operator.folder, env });
+    const tool = start(["cutover", strike.kind, "--progress", "json", "--json", "--max-lag", "30s"], { cwd: this.operator.folder, env });
     let struck: Promise<void> = Promise.resolve();
     let isDue = true;
     if (tool.child.stderr !== null) {
@@ -259,6 +260,20 @@ export class Rig implements AsyncDisposable {
         await this.outside.postgres?.();
         return;
     }
+  }
+
+  /** A strike at something that is refused beforehand would strike at nothing: whatever the last one broke must have healed by itself. */
+  async #ready(): Promise<void> {
+    let said = "";
+    await until(
+      async () => {
+        const ended = await this.operator.tailrace("cutover", "preflight", "--max-lag", "30s");
+        said = ended.stdout + ended.stderr;
+        return ended.code === 0;
+      },
+      90_000,
+      () => `the gates do not open again:\n${said}`,
+    );
   }
 
   #isFileFree(): boolean {
