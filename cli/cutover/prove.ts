@@ -9,10 +9,13 @@ import { runVerification } from "../../services/verify/run.js";
 /** More rows than this have changed since the last proof: reading them all behind the fence would take longer than anybody likes to wait. */
 const dirtyRowsMax = 20_000;
 
-/** True: a proof was made. What was found to differ is for the gates to say. */
-export async function prove(verifier: Verifier, signal: AbortSignal): Promise<boolean> {
+/**
+ * True: a proof was made. What was found to differ is for the gates to say. `different`: rows that the last proof holds for different; they are looked at
+ * again, since somebody may have mended them.
+ */
+export async function prove(verifier: Verifier, different: number, signal: AbortSignal): Promise<boolean> {
   const { oldestProofMs, dirtyRows } = await verifier.finalCheck.cost(signal);
-  if (oldestProofMs !== null && dirtyRows <= dirtyRowsMax) return false;
+  if (oldestProofMs !== null && dirtyRows <= dirtyRowsMax && different === 0) return false;
   const { sides, store, requests, plan } = verifier;
   await runVerification(
     {

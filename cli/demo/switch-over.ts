@@ -47,7 +47,7 @@ export async function switchOver(
       await using application = new SwitchingApplication(options, url.reveal());
       await application.until("source", written, signal);
       say("comparing both sides, so that little is left for the pause");
-      await prove(verifier, signal);
+      await prove(verifier, 0, signal);
       await parts.check.cost(signal);
       say("fence, drain, compare, switch");
       const outcome = await runCutover(parts, "cutover", () => Promise.resolve(), signal);

@@ -90,8 +90,9 @@ async function run(invocation: Invocation, kind: CutoverKind): Promise<ExitCode>
   return await withCutover(invocation, stepper.tell, async (open) => {
     const { parts, verifier } = open;
     const beforehand = async (): Promise<void> => {
-      refuse(invocation, await look(invocation, open), unproven);
-      if (await prove(verifier, invocation.signal))
+      const facts = await look(invocation, open);
+      refuse(invocation, facts, unproven);
+      if (await prove(verifier, facts.different ?? 0, invocation.signal))
         invocation.out.note("both sides were compared as a whole, so that little is left for the pause");
       refuse(invocation, await look(invocation, open));
     };
