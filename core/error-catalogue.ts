@@ -1,6 +1,6 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
 import { copyErrors } from "./copy-errors.js";
-import { cutoverErrors } from "./error-catalogue-cutover.js";
+import { cutoverErrors } from "./cutover-errors.js";
 import { faultErrors } from "./fault-errors.js";
 import { verifyErrors } from "./verify-errors.js";
 

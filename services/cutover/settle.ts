@@ -50,12 +50,11 @@ export async function settle(settling: Settling): Promise<CutoverOutcome> {
 }
 
 /** Somebody else was quicker, or our own last move was stored and its answer lost. */
-async function foundSettled({ parts, why, pause }: Settling): Promise<CutoverOutcome> {
+async function foundSettled({ parts, why }: Settling): Promise<CutoverOutcome> {
   const story = await parts.desk.last(parts.group, AbortSignal.timeout(parts.limits.settleMs));
   if (story === null) throw new TailraceError("internal", { what: "a cutover was begun and is not stored" });
   if (story.state === "done") return { kind: "switched", id: story.id, pauseMs: story.pauseMs ?? pausedFor(story), afterwards: [] };
   if (isRehearsed(story, why)) return { kind: "rehearsed", id: story.id, pauseMs: story.pauseMs, afterwards: [] };
-  void pause;
   return { kind: "undone", id: story.id, error: why ?? leftBehind(story.state), afterwards: [] };
 }
 

@@ -72,9 +72,4 @@ export const cutoverErrors = {
     cause: "A hook that should tell applications of the route failed.",
     remedy: "The route itself stands in tailrace.route. Do by hand what the hook does, and mend the hook",
   },
-  "cutover.undecided": {
-    verdict: "retry",
-    cause: "PostgreSQL does not answer, so that nobody can say whether the switch was made. The fence is kept: no side can be written.",
-    remedy: "Bring PostgreSQL back, then `tailrace cutover run`: it asks the route, and goes on or goes back",
-  },
 } as const satisfies Record<string, CatalogueEntry>;
