@@ -38,6 +38,8 @@ export async function openVerificationStore(options: VerificationStoreOptions, s
   throw new TailraceError("plan.changed", { what: "The target does not hold the tables of verification yet", where: { pipeline } });
 }
 
+const runsKept = 1_500;
+
 interface At {
   readonly history: string;
   readonly ord: string;
@@ -90,9 +92,14 @@ class Store implements VerificationStore {
       [run, state, error],
       signal,
     );
-    // Ranges of older runs are of no more use once a newer whole run has ended; their rows in verification_run stay.
+    // Ranges of older runs are of no more use once a newer whole run has ended; their rows in verification_run stay for about a day of the service.
     if (state !== "done") return;
     const { pipeline, group } = this.options;
+    await this.#rows(
+      "DELETE FROM tailrace.verification_run WHERE pipeline = $1 AND group_id = $2 AND run < $3 AND state <> 'running'",
+      [pipeline, group, run - runsKept],
+      signal,
+    );
     await this.#rows(
       `DELETE FROM tailrace.verification_chunk AS c USING tailrace.verification_run AS r, tailrace.verification_run AS newest
        WHERE c.run = r.run AND r.pipeline = $1 AND r.group_id = $2 AND r.run < newest.run AND newest.run = $3 AND newest.whole AND r.state <> 'running'`,
