@@ -2,6 +2,7 @@
  * The suite's own test: planted bugs, each in a build of its own, that the fault suite must find; and the same stories without a bug, in which it
  * must find nothing. `npx vitest run test/fault/canaries.test.ts -t "skip the fence"` tries one.
  */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { TestPipeline } from "./harness/pipeline.js";
 import { plant } from "./harness/plant.js";
@@ -25,6 +26,11 @@ async function told(name: ScenarioName, command?: string): Promise<string> {
     return whatWentWrong(error);
   }
 }
+
+it("every planted text is there exactly once", () => {
+  const texts = plantedBugs.flatMap(({ name, patches }) => patches.map(({ file, find }) => ({ name, file, find })));
+  expect(texts.filter(({ file, find }) => readFileSync(`dist/${file}.js`, "utf8").split(find).length !== 2)).toEqual([]);
+});
 
 describe.concurrent("the fault suite finds", () => {
   it.each(plantedBugs)("$name", { timeout: 600_000 }, async ({ name, scenario, patches, finds }) => {

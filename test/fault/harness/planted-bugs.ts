@@ -51,10 +51,9 @@ export const plantedBugs: readonly PlantedBug[] = [
     patches: [
       {
         file: "services/source/source-service",
-        find: "source.prune(applied.position)",
-        put: "source.prune(this.#position ?? applied.position)",
+        find: "applied: ours?.position ?? null, acknowledged",
+        put: "applied: this.#position, acknowledged",
       },
-      { file: "services/source/source-service", find: "|| applied.position === trimmed", put: "" },
     ],
     finds: /past for another one/,
   },
