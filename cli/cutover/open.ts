@@ -43,6 +43,11 @@ export async function withCutoverOf<T>(
   signal: AbortSignal,
   work: (open: CutoverWork) => Promise<T>,
 ): Promise<T> {
+  if (settings.source.kind !== "sqlite") {
+    throw new TailraceError("not-yet", {
+      what: `A cutover from ${settings.source.kind} comes with a later version: its file cannot refuse writes by itself`,
+    });
+  }
   return await withTarget(settings, signal, async (target, { url }) => {
     const plan = await target.plan(signal);
     if (plan === null) {
