@@ -104,7 +104,10 @@ function addPipeline(add: Add): void {
     options: [["--set-wal", "switch the source to WAL mode (while the application is stopped)"]],
   });
   add("destroy", "remove every trace of the pipeline; lists what goes, wants --yes", () => import("./verbs/destroy.js"), {
-    options: [["--tables", "also drop the target tables that this pipeline created"]],
+    options: [
+      ["--tables", "also drop the target tables that this pipeline created"],
+      ["--open-source", "after a cutover: take the write fence of the old file away as well"],
+    ],
   });
   add("run", "run the pipeline: source, sink, verify, or all under a supervisor", () => import("./verbs/run.js"), {
     words: "[role]",

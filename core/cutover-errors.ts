@@ -14,6 +14,12 @@ export const cutoverErrors = {
     cause: "The write fence of another cutover stands.",
     remedy: "`tailrace cutover status` says whose it is; `tailrace cutover abort` takes it away unless the switch was made",
   },
+  "cutover.fence-kept": {
+    verdict: "stop",
+    cause:
+      "The source is fenced off for good because the application was switched to PostgreSQL; without its triggers it could be written again.",
+    remedy: "Once nothing can write to the old file any more, `tailrace destroy --yes --open-source` takes the fence away with the rest",
+  },
   "cutover.refused": {
     verdict: "stop",
     cause: "A check before the cutover failed; nothing was changed.",

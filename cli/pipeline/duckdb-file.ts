@@ -39,6 +39,7 @@ export function duckDbFile({ source, pipeline, stateDirectory, tables }: DuckDbF
       return { head: position(history, order), changes: unknown, ms: unknown, captureLog: null };
     },
     captureLog: () => null,
+    isFencedOff: () => false,
     traces: () => (directory().exists ? [`-- ${directory().path}`] : []),
     refuseMode: () => {
       refuseUnreadable(path);

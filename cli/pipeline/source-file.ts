@@ -17,6 +17,8 @@ export interface SourceFile {
   measured(applied: Position | null): FileFacts;
   /** null: the capture is not installed, or keeps no log in the source. */
   captureLog(): CaptureLogStatus | null;
+  /** True: writes are fenced off until somebody opens them, because the application was switched over. */
+  isFencedOff(): boolean;
   /** What `destroy` would remove; empty when nothing of ours is there. */
   traces(): readonly string[];
   /** Throws what keeps the file from being captured at all, and `setWal` does not mend. */

@@ -30,4 +30,5 @@ export const installedTables = (about: About): readonly TableId[] => sourceFile(
 export const measuredFile = (about: About, applied: Position | null): FileFacts => sourceFile(about).measured(applied);
 /** null: the capture is not installed, or keeps no log in the source. */
 export const captureLogOf = (about: About): CaptureLogStatus | null => sourceFile(about).captureLog();
+export const isFencedOff = (about: About): boolean => sourceFile(about).isFencedOff();
 export const sourceTraces = (about: About): readonly string[] => sourceFile(about).traces();

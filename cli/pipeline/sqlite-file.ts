@@ -45,6 +45,7 @@ export function sqliteFile({ source, pipeline }: { readonly source: SqliteSettin
       reading(path, (database) =>
         isInstalled(database) ? captureLogStatus(captureLogUse(database, path), source.log, { applied: null, acknowledged: null }) : null,
       ),
+    isFencedOff: () => reading(path, (database) => isInstalled(database) && readState(database, theGroup)?.isFencedOff === true),
     traces: () => reading(path, destroyStatements),
     refuseMode: (setWal) => {
       const mode = journalMode(path);

@@ -1,5 +1,5 @@
 import { existsSync, rmSync } from "node:fs";
-import { asTailraceError, describeError, type TailraceError } from "../../core/errors.js";
+import { asTailraceError, describeError, TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { topicSpecs } from "../../core/topics.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
@@ -8,7 +8,7 @@ import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
 import { describeLog, describeTarget, embeddedDirectory } from "../pipeline/places.js";
 import { withLog } from "../pipeline/proposal.js";
-import { installedTables, openInstaller, sourceTraces } from "../pipeline/source.js";
+import { installedTables, isFencedOff, openInstaller, sourceTraces } from "../pipeline/source.js";
 import { withTarget } from "../pipeline/target.js";
 
 /** One place that traces lie in: what would go, or went, or why not. */
@@ -31,6 +31,7 @@ export const verb: Verb = async (invocation) => {
     list(invocation, settings, { known, tables });
     throw usage("destroy wants --yes; nothing was changed");
   }
+  refuseOpening(settings, invocation.options.flag("openSource"));
   invocation.stage("changing");
   const places: Place[] = [
     await attempt("source", settings.source.path, () => destroySource(settings)),
@@ -39,6 +40,16 @@ export const verb: Verb = async (invocation) => {
   ];
   return report(invocation, settings, places);
 };
+
+/** Two writable sides are what a cutover promised would never be. */
+function refuseOpening(settings: Settings, mayOpen: boolean): void {
+  const isThere = settings.source.kind === "duckdb" || existsSync(settings.source.path);
+  if (mayOpen || !isThere || !isFencedOff(settings)) return;
+  throw new TailraceError("cutover.fence-kept", {
+    what: "The source is fenced off since a cutover",
+    where: { path: settings.source.path },
+  });
+}
 
 function knownTables(settings: Settings): readonly TableId[] {
   try {

@@ -21,6 +21,8 @@ export interface StoredState {
   readonly history: number;
   /** `history:order:index@epoch`, or null. */
   readonly acknowledged: string | null;
+  /** A fence that is kept: only a person opens it. */
+  readonly isFencedOff: boolean;
 }
 
 export const digest = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex").slice(0, 32);
@@ -40,10 +42,10 @@ export function readInstalled(database: Database): readonly InstalledTable[] {
 
 /** null: there is no row of this group. */
 export function readState(database: Database, group: GroupId): StoredState | null {
-  const row = database.prepare("SELECT pipeline, history, acknowledged FROM _cdc_state WHERE id = ?").raw().get(group) as
-    | [string, number, string | null]
+  const row = database.prepare("SELECT pipeline, history, acknowledged, fence_kept FROM _cdc_state WHERE id = ?").raw().get(group) as
+    | [string, number, string | null, number | null]
     | undefined;
-  return row === undefined ? null : { pipeline: row[0], history: row[1], acknowledged: row[2] };
+  return row === undefined ? null : { pipeline: row[0], history: row[1], acknowledged: row[2], isFencedOff: row[3] === 1 };
 }
 
 /** Files that were captured by an earlier version have none until the next `apply`. */

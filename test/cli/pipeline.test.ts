@@ -276,6 +276,19 @@ describe("a pipeline by the command alone", () => {
     expect((await command("destroy", "--yes")).code).toBe(0);
   });
 
+  it("destroy opens a source that was fenced off by a cutover only when it is told to", async () => {
+    expect((await command("apply")).code).toBe(0);
+    const database = new Database(join(directory, "shop.db"));
+    database.exec("UPDATE _cdc_state SET fence_kept = 1");
+    const writes = (): void => void database.prepare("UPDATE customers SET name = 'Ann'").run();
+    const refused = await command("destroy", "--yes");
+    expect([refused.code, refused.stderr]).toEqual([7, expect.stringContaining("cutover.fence-kept")]);
+    expect(writes).toThrow("fenced off");
+    expect((await command("destroy", "--yes", "--open-source")).code).toBe(0);
+    expect(writes).not.toThrow();
+    database.close();
+  });
+
   it("destroy frees the source when PostgreSQL is gone, and says what is left", async () => {
     expect((await command("apply")).code).toBe(0);
     const file = join(directory, "tailrace.yaml");
