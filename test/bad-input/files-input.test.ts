@@ -120,11 +120,11 @@ describe("at the source's path lies", () => {
   });
 
   it("a database with a page of garbage: refused where it is read, not read by halves", () => {
-    expect(() => rowsIn("page.db")).toThrow(expect.objectContaining({ code: "source.not-a-database" }) as Error);
+    expect(() => rowsIn("page.db")).toThrow(expect.objectContaining({ code: "source.damaged" }) as Error);
   });
 
   it("a database that was cut off, too", () => {
-    expect(() => rowsIn("cut.db")).toThrow(expect.objectContaining({ code: "source.not-a-database" }) as Error);
+    expect(() => rowsIn("cut.db")).toThrow(expect.objectContaining({ code: "source.damaged" }) as Error);
   });
 
   // Skipped for root, who may read everything.
