@@ -1,5 +1,5 @@
 /** O9: what a process of ours takes: memory, descriptors, files it leaves behind. Linux only, read from /proc. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 export interface Bounds {
   readonly rssMiBMax: number;
@@ -11,11 +11,21 @@ export function rssMiB(pid: number): number | null {
   return line?.[1] === undefined ? null : Number(line[1]) / 1024;
 }
 
+/** Without the modules that a process which starts has open for a moment, a hundred at once on a busy machine. */
 export function descriptors(pid: number): number | null {
   try {
-    return readdirSync(`/proc/${pid}/fd`).length;
+    return readdirSync(`/proc/${pid}/fd`).filter((fd) => !/\.(?:[mc]?js|json|node)$/.test(linkOf(`/proc/${pid}/fd/${fd}`))).length;
   } catch {
     return null;
+  }
+}
+
+/** "" for one that was closed meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }
 
