@@ -35,8 +35,10 @@ import { SourceFile } from "../sqlite.js";
 import { Ports } from "./ports.js";
 
 const never = new AbortController().signal;
-/** Nobody waits for long. */
-const quick: Clock = { ...systemClock, delay: (ms, signal) => systemClock.delay(Math.min(ms, 25), signal) };
+/** Longer than any delay between tries: what somebody is given to end. */
+const patienceMs = 15_000;
+/** Nobody waits for long, and nobody is given up early. */
+const quick: Clock = { ...systemClock, delay: (ms, signal) => systemClock.delay(ms > patienceMs ? ms : Math.min(ms, 25), signal) };
 
 export interface Running {
   readonly ports: Ports;
