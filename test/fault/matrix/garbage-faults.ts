@@ -58,23 +58,29 @@ const first = (byte: number, { key, value }: Bytes): Bytes => ({ key, value: Buf
 
 const cases: readonly FaultCase<KafkaGround>[] = [
   garbage("A record of ours that ends too early", "log.garbage", ({ key, value }) => ({ key, value: value.subarray(0, -3) })),
-  garbage("A record of ours with bytes behind it", "log.garbage", ({ key, value }) => ({
-    key,
-    value: Buffer.concat([value, Buffer.from("x")]),
-  })),
+  {
+    ...garbage("A record of ours with bytes behind it", "log.garbage", ({ key, value }) => ({
+      key,
+      value: Buffer.concat([value, Buffer.from("x")]),
+    })),
+    long: true,
+  },
   garbage("Random bytes", "log.garbage", () => ({ key: randomBytes(8), value: randomBytes(200) })),
-  garbage("A record with another magic byte", "log.garbage", (ours) => first(7, ours)),
-  garbage("A record without a single byte", "log.garbage", ({ key }) => ({ key, value: Buffer.alloc(0) })),
+  { ...garbage("A record with another magic byte", "log.garbage", (ours) => first(7, ours)), long: true },
+  { ...garbage("A record without a single byte", "log.garbage", ({ key }) => ({ key, value: Buffer.alloc(0) })), long: true },
   garbage("A record with a schema number that nobody has registered", "registry.unknown-schema", ({ key, value }) => {
     const unknown = Buffer.from(value);
     unknown.writeUInt32BE(123_456_789, 1);
     return { key, value: unknown };
   }),
-  garbage("JSON of a foreign producer", "log.garbage", () => ({
-    key: Buffer.from("7"),
-    value: Buffer.from('{"id": 7, "kind": "theirs"}'),
-  })),
-  garbage("A key where a row should be", "log.garbage", ({ key }) => ({ key, value: key ?? Buffer.alloc(1) })),
+  {
+    ...garbage("JSON of a foreign producer", "log.garbage", () => ({
+      key: Buffer.from("7"),
+      value: Buffer.from('{"id": 7, "kind": "theirs"}'),
+    })),
+    long: true,
+  },
+  { ...garbage("A key where a row should be", "log.garbage", ({ key }) => ({ key, value: key ?? Buffer.alloc(1) })), long: true },
   {
     // Its producer lives in this process as well, and keeps the loop for so long that the sink's lock may be lost.
     ...garbage("A record as large as the topic takes", "log.garbage", () => ({
@@ -102,6 +108,7 @@ const cases: readonly FaultCase<KafkaGround>[] = [
     fault: "Random bytes between rows, while the sink is away",
     does: "the source's next answer tells it; its new start leaves them behind before the sink has seen them",
     codes: [],
+    long: true,
     run: async (on) => {
       const { ground } = on;
       await ground.stop("sink");
@@ -109,6 +116,7 @@ const cases: readonly FaultCase<KafkaGround>[] = [
       await on.produce("tx_ledger", [{ key: null, value: randomBytes(99) }]);
       await ground.write(20);
       await ground.says("source", "log.append-failed", "log.tail-lost");
+      await ground.atWork("source");
       await ground.start("sink");
     },
   },

@@ -228,14 +228,16 @@ async function restartWhatStopped({ ground }: KafkaGround): Promise<void> {
 }
 
 const networkCases: readonly FaultCase<KafkaGround>[] = [
-  slow("500 ms of latency with jitter to the broker", { kind: "late", ms: 500, jitterMs: 200 }),
+  { ...slow("500 ms of latency with jitter to the broker", { kind: "late", ms: 500, jitterMs: 200 }), long: true },
   slow("What is sent to and from the broker arrives in pieces of 100 bytes", { kind: "sliced", bytes: 100 }),
   {
-    fault: "Connections to the broker are reset after 60 kB, again and again",
+    // More than one request takes, or nothing would ever arrive.
+    fault: "Connections to the broker are reset after 600 kB, again and again",
     does: "nothing is lost and nothing comes twice",
     codes: [],
+    long: true,
     run: async ({ ground, chain }) => {
-      chain.bytes.toxic = { kind: "resets", afterBytes: 60_000 };
+      chain.bytes.toxic = { kind: "resets", afterBytes: 600_000 };
       await ground.write(100);
       await ground.caughtUp();
       chain.bytes.toxic = { kind: "clear" };
@@ -257,7 +259,7 @@ const networkCases: readonly FaultCase<KafkaGround>[] = [
   },
   silence("The broker accepts connections and never answers", "both", false),
   silence("Open connections to the broker carry nothing any more, in either direction", "both", true),
-  silence("What the broker answers is lost, what it is sent arrives", "server", true),
+  { ...silence("What the broker answers is lost, what it is sent arrives", "server", true), long: true },
 ];
 
 const area = (title: string, cases: readonly FaultCase<KafkaGround>[], chain: () => Promise<BrokerChain>): FaultArea<KafkaGround> => ({
