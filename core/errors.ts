@@ -57,9 +57,14 @@ function firstOf(thrown: unknown): unknown {
 /** `what (table=orders, column=total): remedy [code]` on one line, control characters escaped. */
 export function describeError(thrown: unknown): string {
   const error = asTailraceError(thrown);
+  return `${explainError(error)} [${error.code}]`;
+}
+
+/** `what (table=orders, column=total). remedy` for where the code has a field of its own. */
+export function explainError(error: TailraceError): string {
   const where = Object.entries(error.where).map(([name, value]) => `${name}=${String(value)}`);
   const place = where.length === 0 ? "" : ` (${where.join(", ")})`;
-  return printable(`${error.message}${place}. ${error.remedy} [${error.code}]`);
+  return printable(`${error.message}${place}. ${error.remedy}`);
 }
 
 /** Names and values from a source are hostile: nothing of theirs that moves a cursor, ends a line or turns text around reaches a terminal or a log. */

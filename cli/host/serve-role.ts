@@ -4,7 +4,7 @@
  * ends within the grace time; so does one whose service has failed and will not close, or whose event loop does not turn any more.
  */
 import { Backoff, systemClock } from "../../core/clock.js";
-import { asTailraceError, describeError, isAbort, type TailraceError } from "../../core/errors.js";
+import { asTailraceError, describeError, explainError, isAbort, type TailraceError } from "../../core/errors.js";
 import { createLogger, type Logger } from "../../core/logger.js";
 import type { Settings } from "../../core/settings.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
@@ -129,7 +129,7 @@ class RoleHost {
     const failure = this.#failure;
     const status = this.#service === null ? this.#notOpen() : this.#service.status();
     if (failure === null) return status;
-    return { ...status, state: "stopped", why: `${failure.message}. ${failure.remedy}`, code: failure.code, attempt: null };
+    return { ...status, state: "stopped", why: explainError(failure), code: failure.code, attempt: null };
   }
 
   #notOpen(): ServiceStatus {
@@ -170,7 +170,7 @@ class RoleHost {
         const error = asTailraceError(thrown);
         if (error.verdict === "stop") throw error;
         const delayMs = backoff.next();
-        this.#waiting = { why: `${error.message}. ${error.remedy}`, code: error.code, attempt, nextAtMs: systemClock.wallMs() + delayMs };
+        this.#waiting = { why: explainError(error), code: error.code, attempt, nextAtMs: systemClock.wallMs() + delayMs };
         log.warn({ event: "service.not-open", code: error.code, attempt, delayMs }, describeError(error));
         await systemClock.delay(delayMs, signal).catch(() => {});
       }

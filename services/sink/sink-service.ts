@@ -4,7 +4,7 @@ import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Conservation, LeftOut, Target, TargetSession } from "../../core/contracts/target.js";
 import { disposeQuietly } from "../../core/dispose.js";
-import { asTailraceError, describeError, TailraceError } from "../../core/errors.js";
+import { asTailraceError, describeError, explainError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
@@ -66,7 +66,7 @@ export class SinkService implements Service, AsyncDisposable {
       service: "sink",
       pipeline: this.#options.pipeline,
       state: this.#state(),
-      why: error === null ? this.#why() : `${error.message}. ${error.remedy}`,
+      why: error === null ? this.#why() : explainError(error),
       code: error?.code ?? null,
       attempt: attempt === null ? null : { n: attempt.n, nextInMs: Math.max(0, attempt.nextAtMs - wallMs) },
       sinceMs: wallMs - sinceMs,

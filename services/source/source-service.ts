@@ -9,7 +9,7 @@ import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Lag, Source } from "../../core/contracts/source.js";
 import { passing } from "../../core/crash-points.js";
 import { disposeQuietly } from "../../core/dispose.js";
-import { asTailraceError, TailraceError } from "../../core/errors.js";
+import { asTailraceError, explainError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
@@ -80,7 +80,7 @@ export class SourceService implements Service, AsyncDisposable {
       service: "source",
       pipeline: this.#options.pipeline,
       state,
-      why: error === null ? null : `${error.message}. ${error.remedy}`,
+      why: error === null ? null : explainError(error),
       code: error?.code ?? null,
       attempt: attempt === null ? null : { n: attempt.n, nextInMs: Math.max(0, attempt.nextAtMs - wallMs) },
       sinceMs: wallMs - sinceMs,

@@ -6,7 +6,7 @@ import type { Clock } from "../../core/clock.js";
 import type { ChunkProof, RunRecord, TableResult } from "../../core/contracts/verification.js";
 import type { KeyScope } from "../../core/contracts/change.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
-import { asTailraceError, TailraceError } from "../../core/errors.js";
+import { asTailraceError, explainError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
@@ -69,7 +69,7 @@ export class VerifyService implements Service, AsyncDisposable {
       service: "verify",
       pipeline: this.options.pipeline,
       state,
-      why: error === null ? null : `${error.message}. ${error.remedy}`,
+      why: error === null ? null : explainError(error),
       code: error?.code ?? null,
       attempt: attempt === null ? null : { n: attempt.n, nextInMs: Math.max(0, attempt.nextAtMs - wallMs) },
       sinceMs: wallMs - sinceMs,

@@ -112,7 +112,7 @@ describe("a supervised role", () => {
     expect(child.view()).toMatchObject({ state: "ended", pid: null });
   });
 
-  it("is not started again when it needs a person, and its last report says why", async () => {
+  it("is not started again when it needs a person, and its last report says why and where", async () => {
     const other = join(directory, "other.yaml");
     writeFileSync(other, "pipeline: other\nsource: { kind: sqlite, path: ./shop.db }\nhttp: { listen: 127.0.0.1:0 }\n");
     const { child } = watched(["-c", other]);
@@ -121,7 +121,7 @@ describe("a supervised role", () => {
       state: "stopped",
       restarts: 0,
       lastExit: "exit 6",
-      report: { status: { state: "stopped", code: "source.other-pipeline" } },
+      report: { status: { state: "stopped", code: "source.other-pipeline", why: expect.stringMatching(/ \(.+=.+\)\. /) } },
     });
   });
 

@@ -55,15 +55,20 @@ export interface Judged {
   readonly ledger?: boolean;
   /** The only one there may be, when nobody replaced the source's past. */
   readonly history?: number;
+  /** How often the watcher has to have looked at the least: fewer glances at the streaming phase would prove nothing. */
+  readonly glances?: number;
 }
 
 /** Call when caught up and the application has stopped. Ends the services. */
-export async function judge(pipeline: TestPipeline, { watcher, ledger = true, history }: Judged = {}): Promise<readonly string[]> {
+export async function judge(
+  pipeline: TestPipeline,
+  { watcher, ledger = true, history, glances = 100 }: Judged = {},
+): Promise<readonly string[]> {
   const faults: string[] = [];
   const watched = await watcher?.stop();
   if (watched !== undefined) {
     faults.push(...watched.faults.map((fault) => `seen from outside: ${fault}`));
-    if (watched.looked < 100) faults.push(`the watcher saw the streaming phase only ${watched.looked} times`);
+    if (watched.looked < glances) faults.push(`the watcher saw the streaming phase only ${watched.looked} times`);
   }
   faults.push(...(await judgeRows(pipeline, { ledger })));
   if (history !== undefined && (await pipeline.place())?.history !== history) faults.push("the source took its past for another one");
