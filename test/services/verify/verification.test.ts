@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../../core/clock.js";
 import { tableId } from "../../../core/vocabulary/ids.js";
 import { comparePositions } from "../../../core/vocabulary/position.js";
 import { finalCheck } from "../../../services/verify/final-check.js";
@@ -103,6 +104,29 @@ test("a target that does not come on is unsettled, never different", async () =>
   await it.two.sync();
   await it.verify();
   expect(await it.said()).toEqual([]);
+});
+
+test("a target that is far behind and goes on falling behind is judged all the same, and rightly", async () => {
+  await using it = await VerifyContext.of(ddl);
+  await it.two.sync();
+  await it.two.database.query("UPDATE t SET name = 'wrong' WHERE id = 2500");
+  const write = (from: number): void => {
+    it.two.exec(`UPDATE t SET name = name || '${from}' WHERE id BETWEEN ${from % 2000} AND ${(from % 2000) + 20}`);
+    it.two.exec(`DELETE FROM t WHERE id = ${(from % 400) + 2001}; INSERT INTO t (id, name) VALUES (${10_000 + from}, 'new')`);
+  };
+  let written = 0;
+  for (; written < 2_000; written++) write(written);
+  // Far slower than what is written meanwhile: at the end the target is further behind than at the beginning.
+  it.two.run(() => systemClock.delay(50, never));
+  const writing = setInterval(() => write(written++), 2);
+  const { tables, proven } = await it.verify().finally(() => clearInterval(writing));
+  expect(it.two.file.newestSeq() - proven.order).toBeGreaterThan(0);
+  expect(await it.said()).toEqual(["t i2500: changed name"]);
+  expect(tables.map(({ missing, extra, changed, unsettled }) => [missing, extra, changed, unsettled])).toEqual([
+    [0, 0, 0, 0],
+    [0, 0, 0, 0],
+    [0, 0, 1, 0],
+  ]);
 });
 
 test("another type at the target is refused for what it is, and nothing is repaired", async () => {
