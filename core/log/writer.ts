@@ -153,7 +153,7 @@ export class CutLogWriter implements LogWriter {
       logId: view.logId,
       start,
       startAt: offset(startAt),
-      beginning: beginningOf(picked, view, applied, opening.historySeen),
+      beginning: beginningOf(picked, { view, applied, claims: new Claims(appliedRecord?.epoch ?? null, this.#rules) }, opening.historySeen),
       rules: this.#rules,
     });
   }
@@ -242,14 +242,25 @@ const pickedBody = ({ position, counts, resume, anchor, phases }: Picked): Picke
 const endsOf = (bounds: Bounds): ReadonlyMap<Topic, readonly Offset[]> =>
   new Map([...bounds].map(([topic, partitions]) => [topic, partitions.map(({ end }) => end)]));
 
-function beginningOf(picked: Picked, view: CutsView, applied: AppliedCut | null, historyInTails: number): Beginning {
+interface Seen {
+  readonly view: CutsView;
+  readonly applied: AppliedCut | null;
+  /** Fresh: has seen nothing of the view yet. */
+  readonly claims: Claims;
+}
+
+function beginningOf(picked: Picked, { view, applied, claims }: Seen, historyInTails: number): Beginning {
   const later: { position: Position; anchor: Beginning["later"][number]["anchor"] }[] = [];
   let historySeen = Math.max(historyInTails, picked.position.history);
   const note = (position: Position, anchor: Beginning["later"][number]["anchor"] | null): void => {
     historySeen = Math.max(historySeen, position.history);
     if (anchor !== null && comparePositions(position, picked.position) > 0) later.push({ position, anchor });
   };
-  for (const { record } of view.events) if (record.kind === "cut" || record.kind === "start") note(record.position, record.anchor);
+  for (const { record } of view.events) {
+    const counts = claims.counts(record);
+    // What a fenced-off writer says no reader can have taken for true: it may have found its own past pruned while it stood still.
+    if (record.kind === "cut" || record.kind === "start") note(record.position, counts ? record.anchor : null);
+  }
   if (applied !== null) note(applied.position, applied.anchor);
   const { resume, anchor, position } = picked;
   return { resume: resume === null || anchor === null ? null : { position, token: resume, anchor }, later, historySeen };

@@ -3,6 +3,7 @@ import { systemClock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
 import { cutsTopic } from "../../../core/topics.js";
 import { topic } from "../../../core/vocabulary/ids.js";
+import { position } from "../../../core/vocabulary/position.js";
 import { fates } from "../../support/memory-log-store.js";
 import { append, at, LogContext, look, prefix, signal } from "./log-context.js";
 
@@ -137,6 +138,24 @@ describe("writer and reader of the cut protocol", () => {
     // Its own refused batch had been stored whole: nothing is sent twice.
     expect(winner.beginning.resume?.position).toEqual(at(3));
     expect((await log.apply(at(3))).flatMap((window) => window.rows)).toEqual(["a@0:1:0", "a@0:2:0", "a@0:3:0"]);
+  });
+
+  it("does not take a fenced-off writer's word for a past that was replaced", async () => {
+    const log = await context();
+    const zombie = await log.session();
+    await append(zombie, { to: at(1), rows: [["a", at(1)]] });
+    const successor = log.writer("successor");
+    await using disturbed = await log.session(successor);
+    // While it stood still, all that it knew was pruned: to it, this is another past.
+    await expect(append(zombie, { to: position(1, 2), rows: [["b", position(1, 2)]] })).rejects.toMatchObject({
+      code: "log.append-failed",
+    });
+    await expect(append(disturbed, { to: at(2), rows: [["a", at(2)]] })).rejects.toMatchObject({ code: "log.append-failed" });
+    await using winner = await log.session(successor, false);
+    expect(winner.beginning.resume?.position).toEqual(at(2));
+    expect(winner.beginning.later).toEqual([]);
+    // Its number is taken all the same.
+    expect(winner.beginning.historySeen).toBe(1);
   });
 
   it("claims again only while the newest claim is its own", async () => {

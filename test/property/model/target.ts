@@ -58,7 +58,7 @@ export class ModelTarget {
   built = false;
   loose: ReadonlySet<TableName> = new Set();
   /** No longer in the plan, which `apply` tells the target itself: what they hold binds nobody. */
-  dropped: ReadonlySet<string> = new Set();
+  #dropped: ReadonlySet<string> = new Set();
   replays = 0;
   readonly markers: string[] = [];
 
@@ -102,10 +102,20 @@ export class ModelTarget {
     return { kind: "committed" };
   }
 
+  get dropped(): ReadonlySet<string> {
+    return this.#dropped;
+  }
+
+  /** A repair of theirs that has begun is not waited for; one that begins later is none. */
+  set dropped(tables: ReadonlySet<string>) {
+    this.#dropped = tables;
+    this.loose = new Set([...this.loose].filter((table) => !tables.has(table)));
+  }
+
   #loosen(table: string, loose: boolean): void {
-    if (!this.rules.repairLoosens) return;
-    const next = new Set(this.loose);
     const name: TableName = table === "A" ? "A" : "B";
+    if (!this.rules.repairLoosens || this.dropped.has(name)) return;
+    const next = new Set(this.loose);
     if (loose) next.add(name);
     else next.delete(name);
     this.loose = next;
