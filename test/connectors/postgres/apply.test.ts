@@ -8,6 +8,9 @@ import { markerId, tableId, theGroup } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import type { Row } from "../../../core/vocabulary/value.js";
 import {
+  childPlan,
+  childRow,
+  childTable,
   contractPipeline,
   never,
   nothingStale,
@@ -75,6 +78,20 @@ describe("apply", () => {
     expect(await readRows(database, parentPlan)).toEqual([]);
     await owner.apply(chunk("ab"));
     expect((await readRows(database, parentPlan)).at(-1)).toEqual(["2000", "ab"]);
+  });
+
+  it("moves a child before its old parent goes, so that nothing cascades that nobody deleted", async () => {
+    await using owner = await prepared(parentPlan, childPlan);
+    await owner.apply(
+      changesOf(parentTable, created(1, [1n], parentRow(1, "old")), created(2, [2n], parentRow(2, "new"))),
+      changesOf(childTable, created(3, [7n], childRow(7, 1))),
+    );
+    await database.query("ALTER TABLE child ADD CONSTRAINT theirs FOREIGN KEY (parent) REFERENCES parent ON DELETE CASCADE");
+    await database.query("CREATE TABLE note (child bigint REFERENCES child ON DELETE CASCADE)");
+    await database.query("INSERT INTO note VALUES (7)");
+    await owner.apply(changesOf(childTable, updated(4, [7n], childRow(7, 2))), changesOf(parentTable, deleted(5, [1n])));
+    expect(await readRows(database, childPlan)).toEqual([["7", "2", "c7"]]);
+    expect(await database.query("SELECT child::int FROM note")).toEqual([{ child: 7 }]);
   });
 
   it("deletes first where an immediate UNIQUE was there when it took over, and needs no replay", async () => {
