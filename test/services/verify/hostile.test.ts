@@ -1,7 +1,8 @@
 /**
  * O10, second half: no false alarm while a hostile application writes as fast as it can, and a real difference is found all the same.
  *
- * TAILRACE_FAULT_SEED repeats a run; `TAILRACE_VERIFY_SWEEPS=500 npx vitest run test/services/verify/hostile.test.ts` makes it long.
+ * TAILRACE_FAULT_SEED repeats a run; `TAILRACE_VERIFY_SWEEPS=500 npx vitest run test/services/verify/hostile.test.ts` makes it long,
+ * `TAILRACE_VERIFY_RATE` (transactions a second) more hostile.
  */
 import { randomInt } from "node:crypto";
 import { expect, test } from "vitest";
@@ -13,6 +14,7 @@ import { VerifyContext } from "./context.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
 const sweeps = Number(process.env["TAILRACE_VERIFY_SWEEPS"] ?? 10);
+const rate = Number(process.env["TAILRACE_VERIFY_RATE"] ?? 100);
 
 const one = (name: string, type: string, from: "epoch-ms" | null = null): TableSettings => ({
   to: null,
@@ -34,7 +36,7 @@ test(`${sweeps} sweeps under a hostile application raise no false alarm (seed ${
   await it.two.sync();
   await using application = new HostileApplication(file.path);
   // As fast as replication in one process can follow, the verifier included: a target that falls ever further behind proves nothing.
-  await application.start({ seed, triggers: true, big: 500, rate: 100 });
+  await application.start({ seed, triggers: true, big: 500, rate });
   it.two.run();
   let changes = 0;
   for (let i = 0; i < sweeps; i++) {
