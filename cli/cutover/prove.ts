@@ -2,9 +2,8 @@
  * Both sides are compared before anybody waits, so that behind the fence only what changed since is left to compare. A verify service keeps such a proof
  * up; without one, or with one that is too old to carry on from, it is made now, under writes.
  */
-import { defaultRowsPerScope } from "../../services/verify/defaults.js";
 import type { Verifier } from "../../services/verify/verifier.js";
-import { runVerification } from "../../services/verify/run.js";
+import { verifyAll } from "../../services/verify/verify-all.js";
 
 /** More rows than this have changed since the last proof: reading them all behind the fence would take longer than anybody likes to wait. */
 const dirtyRowsMax = 20_000;
@@ -16,24 +15,6 @@ const dirtyRowsMax = 20_000;
 export async function prove(verifier: Verifier, different: number, signal: AbortSignal): Promise<boolean> {
   const { oldestProofMs, dirtyRows } = await verifier.finalCheck.cost(signal);
   if (oldestProofMs !== null && dirtyRows <= dirtyRowsMax && different === 0) return false;
-  const { sides, store, requests, plan } = verifier;
-  await runVerification(
-    {
-      sides,
-      store,
-      requests,
-      tables: plan.tables.map(({ source }) => source),
-      whole: true,
-      kind: "demand",
-      holdName: "cutover",
-      rowsPerScope: defaultRowsPerScope,
-      resume: null,
-      since: null,
-      pace: () => Promise.resolve(),
-      onChunk: () => {},
-      onProgress: () => {},
-    },
-    signal,
-  );
+  await verifyAll(verifier, "cutover", signal);
   return true;
 }

@@ -6,10 +6,8 @@ import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
-import { defaultRowsPerScope } from "../../services/verify/defaults.js";
-import type { Verifier } from "../../services/verify/verifier.js";
 import { repair } from "../../services/verify/repair.js";
-import { type RunResult, runVerification } from "../../services/verify/run.js";
+import { verifyAll } from "../../services/verify/verify-all.js";
 import { formatCount, formatMs } from "../output/format.js";
 import { withVerifier } from "../pipeline/verifier.js";
 import { keyName, keyPart } from "../verify/findings.js";
@@ -41,7 +39,7 @@ export async function demonstrateVerification(
       const equal = await stage.step("verifying", async (say) => {
         say("digests of key ranges on both sides, while the application writes");
         const startedMs = systemClock.monotonicMs();
-        const result = await verify(verifier, signal);
+        const result = await verifyAll(verifier, "verify-once", signal);
         const rows = sum(result.tables, (table) => table.rows);
         const ms = systemClock.monotonicMs() - startedMs;
         const said = `${formatCount(rows)} rows ${outcomeOf(result.tables)} as of position ${formatPosition(result.proven)}`;
@@ -53,7 +51,7 @@ export async function demonstrateVerification(
         return { said: "somebody adds a cent to one transfer, at the target, behind everybody's back", value: null };
       });
       const found = await stage.step("verifying again", async () => {
-        const result = await verify(verifier, signal);
+        const result = await verifyAll(verifier, "verify-once", signal);
         const rows = await verifier.store.mismatches({ table: null, limit: 10 }, signal);
         const said = rows
           .map(({ table, key, columns }) => `${table} [${keyName(key.map(keyPart))}] differs in ${columns.join(", ")}`)
@@ -76,25 +74,4 @@ export async function demonstrateVerification(
 async function tamper(url: Secret): Promise<void> {
   await using connection = await Connection.open(parseConnectionUrl(url.reveal()), { applicationName: "demo tampering", pipelined: false });
   await connection.query("UPDATE public.transfers SET cents = cents + 1 WHERE id = (SELECT min(id) FROM public.transfers)");
-}
-
-async function verify({ sides, store, requests, plan }: Verifier, signal: AbortSignal): Promise<RunResult> {
-  return await runVerification(
-    {
-      sides,
-      store,
-      requests,
-      tables: plan.tables.map(({ source }) => source),
-      whole: true,
-      kind: "demand",
-      holdName: "verify-once",
-      rowsPerScope: defaultRowsPerScope,
-      since: null,
-      resume: null,
-      pace: () => Promise.resolve(),
-      onChunk: () => {},
-      onProgress: () => {},
-    },
-    signal,
-  );
 }
