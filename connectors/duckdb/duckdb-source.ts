@@ -146,6 +146,11 @@ export class DuckDbSource implements Source {
   }
 
   /** Done before the next cycle: the engine does one thing at a time. */
+  /** Its memory is what the log was told; a new session compares both. */
+  recognises(): boolean {
+    return true;
+  }
+
   prune(below: Position): Promise<void> {
     this.#pruneBelow = below;
     this.#ledger.forget(below);

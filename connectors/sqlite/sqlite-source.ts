@@ -9,7 +9,8 @@ import { type Clock, systemClock } from "../../core/clock.js";
 import type { BatchPart } from "../../core/contracts/change.js";
 import type { Batch, Beginning, CaptureLogUse, Lag, RereadProgress, Source } from "../../core/contracts/source.js";
 import { isAbort, TailraceError } from "../../core/errors.js";
-import { type GroupId, type PipelineId, sameBytes, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
+import { isRecognised } from "../../core/capture/anchor.js";
+import { type Anchor, type GroupId, type PipelineId, sameBytes, type WriterEpoch, writerEpoch } from "../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../core/vocabulary/position.js";
 import { Acknowledgements, epochOf } from "./acknowledgements.js";
 import { captureLogUse } from "./capture-log-use.js";
@@ -183,6 +184,11 @@ class SqliteSource implements Source {
       const history = this.#told?.history ?? readState(this.#parts.reader, this.#parts.group)?.history ?? 0;
       return this.#lag.measure(applied, history, this.#told);
     });
+  }
+
+  recognises(at: Position, anchor: Anchor): boolean {
+    if (this.#told === null || at.history !== this.#told.history) return true;
+    return withSqliteErrors(this.#parts.path, () => this.#capture.read((view) => isRecognised({ position: at, anchor }, view)));
   }
 
   async prune(below: Position): Promise<void> {

@@ -3,7 +3,7 @@
  * same number may come again with another row; comparing anchors is what notices it.
  */
 import { type Anchor, anchor, sameBytes } from "../vocabulary/ids.js";
-import { isAbove, type Position } from "../vocabulary/position.js";
+import type { Position } from "../vocabulary/position.js";
 import type { Beginning } from "../contracts/source.js";
 
 export function makeAnchor(seq: number, ts: number | null, digest: string): Anchor {
@@ -37,11 +37,16 @@ export function isSamePast(past: Past, later: Beginning["later"], log: AnchoredL
   const here = log.anchorAt(seq);
   if (here === null || !sameBytes(here, past.anchor)) return false;
   if (log.count(seq, newest) !== newest - seq) return false;
-  return later.every((cut) => !isAbove(cut.position, past.at) || agrees(cut, past, log));
+  return later.every((cut) => agrees(cut, past, log));
 }
 
 function agrees(cut: Beginning["later"][number], past: Past, log: AnchoredLog): boolean {
-  if (cut.position.history > past.at.history) return false;
+  if (cut.position.history !== past.at.history) return cut.position.history < past.at.history;
+  return isRecognised(cut, log);
+}
+
+/** Of the present history. True where the row was forgotten. */
+export function isRecognised(cut: Beginning["later"][number], log: AnchoredLog): boolean {
   const seq = cut.position.order;
   if (seq > 0 && seq < log.oldest()) return true;
   const here = log.anchorAt(seq);

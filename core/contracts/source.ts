@@ -35,8 +35,8 @@ export interface Beginning {
   /** Position and token of the newest cut whose rows are all there; null: the log holds nothing of this source. */
   readonly resume: { readonly position: Position; readonly token: ResumeToken; readonly anchor: Anchor } | null;
   /**
-   * Every other cut above `resume` that is found in `.cuts`, whole or not, and the target's applied cut: their anchors are compared
-   * until the source has passed them; one that differs raises history.
+   * Every other cut above `resume` that counts in `.cuts`, whole or not, and the target's applied cut, unless it is of an older history: their
+   * anchors are compared until the source has passed them; one that differs raises history.
    */
   readonly later: readonly { readonly position: Position; readonly anchor: Anchor }[];
   /** Highest history seen anywhere. A new history is one above it. */
@@ -105,6 +105,12 @@ export interface Source extends AsyncDisposable {
 
   /** Newest committed position and what lies between it and `applied`. Legal at any time, never waits for a lock. */
   lag(applied: Position | null): Lag;
+
+  /**
+   * False: what this source holds at that position of its present history is something else, so whoever has applied it has rows of a past that was
+   * replaced. True as well where nobody can say: forgotten, another history, or no log of its own.
+   */
+  recognises(at: Position, anchor: Anchor): boolean;
 
   /** May forget what lies strictly below `below` (the row there stays as anchor), unless a hold stands in the way. A hint. */
   prune(below: Position): Promise<void>;

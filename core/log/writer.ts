@@ -261,7 +261,12 @@ function beginningOf(picked: Picked, { view, applied, claims }: Seen, historyInT
     // What a fenced-off writer says no reader can have taken for true: it may have found its own past pruned while it stood still.
     if (record.kind === "cut" || record.kind === "start") note(record.position, counts ? record.anchor : null);
   }
-  if (applied !== null) note(applied.position, applied.anchor);
+  if (applied !== null) {
+    note(applied.position, applied.anchor);
+    // A log that lost its tail may have gone on past it, from another past.
+    const isPassed = applied.position.history === picked.position.history && comparePositions(applied.position, picked.position) <= 0;
+    if (isPassed) later.push({ position: applied.position, anchor: applied.anchor });
+  }
   const { resume, anchor, position } = picked;
   return { resume: resume === null || anchor === null ? null : { position, token: resume, anchor }, later, historySeen };
 }

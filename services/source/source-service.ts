@@ -169,6 +169,7 @@ export class SourceService implements Service, AsyncDisposable {
   async #housekeep({ source, session, reached }: Writing, signal: AbortSignal): Promise<void> {
     const { clock, follower, store, prefix } = this.#options;
     let trimmed: Position | null = null;
+    let compared: Position | null = null;
     let pruned: Position | null = null;
     for (;;) {
       await clock.delay(housekeepingMs, signal);
@@ -176,6 +177,10 @@ export class SourceService implements Service, AsyncDisposable {
       this.#meters.lag(this.#lag(applied));
       await session.verifyTail(signal);
       const ours = applied?.logId === session.logId ? applied : null;
+      if (ours !== null && ours.position !== compared) {
+        if (!source.recognises(ours.position, ours.anchor)) throw otherPast(ours.position);
+        compared = ours.position;
+      }
       const below = this.#keeper.forgetBelow(source, { applied: ours?.position ?? null, acknowledged: reached.acknowledged });
       if (below !== null && (pruned === null || !samePosition(below, pruned))) {
         pruned = below;
@@ -200,6 +205,12 @@ export class SourceService implements Service, AsyncDisposable {
     }
   }
 }
+
+const otherPast = (at: Position): TailraceError =>
+  new TailraceError("log.other-past", {
+    what: "What the target has applied is of a past of the source that is gone",
+    where: { applied: formatPosition(at) },
+  });
 
 class SourceMeters {
   readonly #records: Counter;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import BetterSqlite from "better-sqlite3";
 import { describe, expect, test } from "vitest";
 import { TailraceError } from "../../../core/errors.js";
+import { position } from "../../../core/vocabulary/position.js";
 import { Follower } from "../../support/follower.js";
 import { SourceFile } from "../../support/sqlite.js";
 
@@ -30,6 +31,24 @@ async function restore(file: SourceFile, follower: Follower, copy: string, how: 
   if (how === "rename") renameSync(copy, file.path);
   else copyFileSync(copy, file.path);
 }
+
+describe("a position that somebody has applied", () => {
+  test("is recognised by its anchor, unless nobody can say", async () => {
+    const { file, follower } = await snapshot();
+    await using _ = file;
+    await using __ = follower;
+    const { position: first, end } = follower.cuts.at(-1) ?? expect.fail();
+    file.application().exec("INSERT INTO t VALUES (4, 'd')");
+    await follower.catchUp(file.newestSeq());
+    const cut = follower.cuts.at(-1) ?? expect.fail();
+    expect(follower.source.recognises(cut.position, cut.end.anchor)).toBe(true);
+    expect(follower.source.recognises(first, end.anchor)).toBe(true);
+    expect(follower.source.recognises(cut.position, end.anchor)).toBe(false);
+    const { history, order } = cut.position;
+    expect(follower.source.recognises(position(history, order + 1), cut.end.anchor)).toBe(false);
+    expect(follower.source.recognises(position(history + 1, order), end.anchor)).toBe(true);
+  });
+});
 
 describe("a restored backup", () => {
   test.each(["rename", "copy"] as const)("raises the history and converges, deleted rows included (%s)", async (how) => {

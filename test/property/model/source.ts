@@ -2,7 +2,7 @@
  * The model's connector: the reader of core/capture over the model's database. Rules are broken from below, by a view that lies as a careless
  * connector would, to prove that each is needed.
  */
-import { isSamePast, makeAnchor, type Past } from "../../../core/capture/anchor.js";
+import { isRecognised, isSamePast, makeAnchor, type Past } from "../../../core/capture/anchor.js";
 import type { CapturedTable, CaptureLog, CaptureView, PageLimits } from "../../../core/capture/capture-log.js";
 import { type CaptureLimits, CaptureReader } from "../../../core/capture/capture-reader.js";
 import type { LogRow, Note } from "../../../core/capture/log-row.js";
@@ -34,6 +34,8 @@ export interface SourceRules {
   readonly anchorKept: boolean;
   /** Pruning compares the past as reading does. */
   readonly pruneCompares: boolean;
+  /** What the target has applied is compared whenever it is heard of, not only at a session's beginning. */
+  readonly appliedCompared: boolean;
 }
 export const allSourceRules: SourceRules = {
   endsAtNewest: true,
@@ -45,6 +47,7 @@ export const allSourceRules: SourceRules = {
   gapStops: true,
   anchorKept: true,
   pruneCompares: true,
+  appliedCompared: true,
 };
 
 /** What the schedule says about the next read. */
@@ -122,6 +125,12 @@ export class ModelSource implements Source {
   async acknowledged(_at: Position, epoch: WriterEpoch): Promise<void> {
     const { database } = this.options;
     database.epochSeen = Math.max(database.epochSeen, epoch);
+  }
+
+  recognises(at: Position, anchor: Anchor): boolean {
+    const now = this.#reader?.at ?? null;
+    if (!this.options.rules.appliedCompared || now === null || at.history !== now.history) return true;
+    return this.#log.read((view) => isRecognised({ position: at, anchor }, view));
   }
 
   async prune(below: Position): Promise<void> {

@@ -143,7 +143,7 @@ export class Ports {
   }
 }
 
-const synchronous = new Set(["source.lag", "source.captureLog", "target-session.assertOwned"]);
+const synchronous = new Set(["source.lag", "source.captureLog", "source.recognises", "target-session.assertOwned"]);
 const isSynchronous = (name: string): boolean => synchronous.has(name);
 const never = <T>(): Promise<T> => new Promise<T>(() => {});
 const dead: Failure = { when: "never", error: new Error("the process is dead") };
