@@ -20,6 +20,12 @@ export const cutoverErrors = {
       "The source is fenced off for good because the application was switched to PostgreSQL; without its triggers it could be written again.",
     remedy: "Once nothing can write to the old file any more, `tailrace destroy --yes --open-source` takes the fence away with the rest",
   },
+  "cutover.no-fence": {
+    verdict: "stop",
+    cause: "A DuckDB file belongs to the one process that has it open, and cannot refuse its writes by itself. Nothing was changed.",
+    remedy:
+      "Stop the application; then `tailrace wait caught-up`, `tailrace verify run`, and start it on PostgreSQL (docs/cutover.md, DuckDB)",
+  },
   "cutover.refused": {
     verdict: "stop",
     cause: "A check before the cutover failed; nothing was changed.",

@@ -9,6 +9,7 @@ import { openVerifier } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
 import type { Invocation } from "../invocation.js";
+import { whoWrites } from "../pipeline/who-writes.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
 
@@ -44,9 +45,8 @@ export async function withCutoverOf<T>(
   work: (open: CutoverWork) => Promise<T>,
 ): Promise<T> {
   if (settings.source.kind !== "sqlite") {
-    throw new TailraceError("not-yet", {
-      what: `A cutover from ${settings.source.kind} comes with a later version: its file cannot refuse writes by itself`,
-    });
+    const { path } = settings.source;
+    throw new TailraceError("cutover.no-fence", { what: `DuckDB has no fence: ${whoWrites(path)}`, where: { path } });
   }
   return await withTarget(settings, signal, async (target, { url }) => {
     const plan = await target.plan(signal);

@@ -5,6 +5,7 @@ import { duckDbVersion } from "../../connectors/duckdb/engine/database.js";
 import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
 import type { DuckDbSettings } from "../../core/settings.js";
 import { formatBytes } from "../output/format.js";
+import { whoWrites } from "../pipeline/who-writes.js";
 import { type Check, found, passed } from "./check.js";
 import { failed } from "./failed.js";
 
@@ -26,6 +27,7 @@ export async function duckDbChecks(source: DuckDbSettings, stateDirectory: strin
   }
   return [
     passed(place("source.opens"), `a DuckDB file of storage version ${storage ?? "unknown"}, copies of it are read by DuckDB ${version}`),
+    passed(place("source.holder"), whoWrites(path)),
     systemCheck(place("source.system")),
     diskCheck(place("source.disk"), path, stateDirectory),
     memoryCheck(place("source.memory"), source),
