@@ -123,7 +123,7 @@ async function cycles(folder: string, rows: number): Promise<readonly CycleFigur
   mkdirSync(join(directory, "copies"), { recursive: true });
   await fill(path, rows);
   const copier = new LiveCopier({ path, directory: join(directory, "copies"), clock: systemClock, bytesPerSecond: null });
-  await using engine = new EngineProcess({ clock: systemClock, memoryMb });
+  await using engine = new EngineProcess({ kind: "compare", clock: systemClock, memoryMb });
   await engine.call("open", [{ options: { directory, memoryMb, threads: 2 }, tables: [table] }], never);
   const figures: CycleFigure[] = [];
   let order = 1;

@@ -76,14 +76,15 @@ function adder(program: Command, call: (called: Called) => void): Add {
 function addStart(add: Add): void {
   add("demo", "the whole path on made-up data: no set-up, ends by itself with measured figures", () => import("./verbs/demo.js"), {
     options: [
+      ["--source <kind>", "sqlite (default) or duckdb"],
       ["--seconds <n>", "how long the made-up application writes (default 15)"],
-      ["--rows <n>", "orders that are there before the copy begins (default 20000)"],
+      ["--rows <n>", "orders (duckdb: sales) that are there before the copy begins (default 20000)"],
       ["--keep", "leave the files behind and say where they are"],
     ],
   });
   add("init", "look at a source and write a commented tailrace.yaml", () => import("./verbs/init.js"), {
     options: [
-      ["--source <file>", "the SQLite database"],
+      ["--source <file>", "the SQLite or DuckDB database"],
       ["--target <url>", "PostgreSQL to write to (default: an embedded one)"],
       ["--force", "overwrite the settings file"],
     ],

@@ -18,7 +18,7 @@ import { writeChunk } from "./chunk-writer.js";
 import { type CutStamp, EnvelopeWriter } from "./envelope-writer.js";
 import type { SchemaRegistry } from "./registry/registry.js";
 import { rowWriter, type RowWriter } from "./row-writer.js";
-import type { DescribedTable } from "./table-property.js";
+import type { ConnectorName, DescribedTable } from "./table-property.js";
 import { type TableSchemas, tableSchemas } from "./table-schema.js";
 import { GrowingBuffer } from "./wire/growing-buffer.js";
 
@@ -26,6 +26,8 @@ export interface EncoderOptions {
   readonly prefix: string;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
+  /** Default: sqlite. */
+  readonly connector?: ConnectorName;
 }
 
 export function createEncoder(options: EncoderOptions): ChangeEncoder {
@@ -98,7 +100,7 @@ class Encoder implements ChangeEncoder {
       return found;
     }
     const described = { topic: tableTopic(this.#options.prefix, table.table), table };
-    const schemas = tableSchemas(described);
+    const schemas = tableSchemas(described, this.#options.connector);
     const made: PreparedTable = { description: table, text, described, schemas, rows: rowWriter(table), envelopes: null, chunkId: null };
     this.#tables.set(table.table, made);
     return made;
@@ -110,12 +112,12 @@ class Encoder implements ChangeEncoder {
   }
 
   async #registerEnvelope({ described, schemas, rows }: PreparedTable, signal: AbortSignal): Promise<EnvelopeWriter> {
-    const { registry, prefix } = this.#options;
+    const { registry, prefix, connector = "sqlite" } = this.#options;
     passing("source.schema-seen");
     const keyId = await registry.idFor(`${described.topic}-key`, schemas.key, signal);
     const valueId = await registry.idFor(`${described.topic}-value`, schemas.envelope, signal);
     passing("source.schema-registered");
-    return new EnvelopeWriter(this.#out, { prefix, described, rows, keyId, valueId });
+    return new EnvelopeWriter(this.#out, { prefix, connector, described, rows, keyId, valueId });
   }
 
   async #chunkId(prepared: PreparedTable, signal: AbortSignal): Promise<number> {

@@ -17,7 +17,7 @@ import { unreachable } from "../core/vocabulary/unreachable.js";
 import { newKeyHeader, oldKeyHeader } from "./key-headers.js";
 import { checkRecordSize } from "./record-size.js";
 import type { RowWriter } from "./row-writer.js";
-import type { DescribedTable } from "./table-property.js";
+import type { ConnectorName, DescribedTable } from "./table-property.js";
 import { GrowingBuffer } from "./wire/growing-buffer.js";
 import { writeFrame } from "./wire/framing.js";
 
@@ -38,6 +38,7 @@ export interface CutStamp {
 
 interface EnvelopeWriterOptions {
   readonly prefix: string;
+  readonly connector: ConnectorName;
   readonly described: DescribedTable;
   readonly rows: RowWriter;
   readonly keyId: number;
@@ -63,7 +64,7 @@ export class EnvelopeWriter {
     this.#options = options;
     this.#sourceBegin = written((bytes) => {
       bytes.string(formVersion);
-      bytes.string("sqlite");
+      bytes.string(options.connector);
       bytes.string(options.prefix);
     });
     this.#sourceTable = written((bytes) => bytes.string(options.described.table.table));

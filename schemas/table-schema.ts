@@ -7,7 +7,7 @@
  */
 import type { ColumnDescription, StorageClass } from "../core/vocabulary/table.js";
 import { avroFieldNames, avroNamespace } from "./names.js";
-import { type DescribedTable, tableProperty, writeTableProperty } from "./table-property.js";
+import { type ConnectorName, type DescribedTable, tableProperty, writeTableProperty } from "./table-property.js";
 
 type Avro = string | readonly Avro[] | { readonly [property: string]: unknown };
 
@@ -22,11 +22,11 @@ export interface TableSchemas {
 /** Text whose bytes are not UTF-8. A record, so that it cannot be taken for the column's blobs. */
 export const rawTextName = "tailrace.RawText";
 
-export function tableSchemas(described: DescribedTable): TableSchemas {
+export function tableSchemas(described: DescribedTable, connector: ConnectorName = "sqlite"): TableSchemas {
   const namespace = avroNamespace(described.topic);
   return {
     key: JSON.stringify(keyRecord(described, namespace, new Set())),
-    envelope: JSON.stringify(envelopeRecord(described, namespace)),
+    envelope: JSON.stringify(envelopeRecord(described, namespace, connector)),
     chunk: JSON.stringify(chunkRecord(described, namespace)),
     chunkName: `${namespace}.Chunk`,
   };
@@ -80,7 +80,7 @@ function rawText(defined: Set<string>): Avro {
   return { type: "record", name, namespace, fields: [{ name: "raw", type: "bytes" }], "connect.name": rawTextName };
 }
 
-function envelopeRecord(described: DescribedTable, namespace: string): Avro {
+function envelopeRecord(described: DescribedTable, namespace: string, connector: ConnectorName): Avro {
   return {
     type: "record",
     name: "Envelope",
@@ -88,7 +88,7 @@ function envelopeRecord(described: DescribedTable, namespace: string): Avro {
     fields: [
       optional("before", valueRecord(described, namespace, new Set())),
       optional("after", "Value"),
-      { name: "source", type: sourceRecord },
+      { name: "source", type: sourceRecord(connector) },
       optional("transaction", transactionRecord),
       { name: "op", type: "string" },
       optional("ts_ms", "long"),
@@ -110,10 +110,10 @@ const snapshotType: Avro = {
   "connect.name": "io.debezium.data.Enum",
 };
 
-const sourceRecord: Avro = {
+const sourceRecord = (connector: ConnectorName): Avro => ({
   type: "record",
   name: "Source",
-  namespace: "io.debezium.connector.sqlite",
+  namespace: `io.debezium.connector.${connector}`,
   fields: [
     { name: "version", type: "string" },
     { name: "connector", type: "string" },
@@ -128,8 +128,8 @@ const sourceRecord: Avro = {
     { name: "change_id", type: "long" },
   ],
   "connect.version": 1,
-  "connect.name": "io.debezium.connector.sqlite.Source",
-};
+  "connect.name": `io.debezium.connector.${connector}.Source`,
+});
 
 const transactionRecord: Avro = {
   type: "record",

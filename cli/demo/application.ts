@@ -1,7 +1,6 @@
 /** The demo's application as seen from outside: started, listened to, stopped. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import type { CommitsMessage } from "./shop-application.js";
 
 export class Application implements AsyncDisposable {
@@ -15,9 +14,8 @@ export class Application implements AsyncDisposable {
     child.on("message", (message) => this.#heard(message as CommitsMessage));
   }
 
-  static start(path: string, options: { readonly orders: number; readonly perSecond: number }): Application {
-    const program = fileURLToPath(new URL("./shop-application.js", import.meta.url));
-    const child = spawn(process.execPath, [program, path, String(options.orders), String(options.perSecond)], {
+  static start(program: string, path: string, options: { readonly rows: number; readonly perSecond: number }): Application {
+    const child = spawn(process.execPath, [program, path, String(options.rows), String(options.perSecond)], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     return new Application(child);

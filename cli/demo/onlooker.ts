@@ -7,7 +7,7 @@ import { parseConnectionUrl } from "../../connectors/postgres/connection-url.js"
 import { systemClock } from "../../core/clock.js";
 import type { Secret } from "../../core/secret.js";
 import { percentile } from "./percentile.js";
-import { wealth } from "./shop-database.js";
+import type { Story } from "./story.js";
 
 export interface Seen {
   /** Transactions that became visible while it looked. */
@@ -30,7 +30,10 @@ export class Onlooker {
   #half = 0;
   #commits = 0;
 
-  constructor(private readonly committedAt: ReadonlyMap<number, number>) {}
+  constructor(
+    private readonly story: Pick<Story, "sum" | "numbered">,
+    private readonly committedAt: ReadonlyMap<number, number>,
+  ) {}
 
   seen(): Seen {
     return {
@@ -48,21 +51,21 @@ export class Onlooker {
       applicationName: "tailrace demo onlooker",
       pipelined: false,
     });
-    this.#newest = await newestOf(connection);
+    this.#newest = await this.#newestOf(connection);
     for (let n = 0; !signal.aborted; n++) {
       if (n % sumEvery === 0) await this.#sum(connection);
-      this.#note(await newestOf(connection));
+      this.#note(await this.#newestOf(connection));
       await systemClock.delay(lookEveryMs, signal).catch(() => {});
     }
   }
 
   async #sum(connection: Connection): Promise<void> {
+    const { sum, numbered } = this.story;
     const [row] = await connection.rows<{ sum: string; missing: string }>(
-      `SELECT (SELECT sum(balance) FROM public.customers)::text AS sum,
-              (SELECT coalesce(max(id), 0) - count(*) FROM public.transfers)::text AS missing`,
+      `SELECT (${sum.sql}) AS sum, (SELECT coalesce(max(id), 0) - count(*) FROM public.${numbered})::text AS missing`,
     );
     this.#looks += 1;
-    if (row?.sum !== String(wealth) || row.missing !== "0") this.#half += 1;
+    if (row?.sum !== sum.always || row.missing !== "0") this.#half += 1;
   }
 
   #note(newest: number): void {
@@ -75,9 +78,11 @@ export class Onlooker {
     }
     this.#newest = Math.max(this.#newest, newest);
   }
-}
 
-async function newestOf(connection: Connection): Promise<number> {
-  const [row] = await connection.rows<{ newest: string }>("SELECT coalesce(max(id), 0)::text AS newest FROM public.transfers");
-  return Number(row?.newest ?? 0);
+  async #newestOf(connection: Connection): Promise<number> {
+    const [row] = await connection.rows<{ newest: string }>(
+      `SELECT coalesce(max(id), 0)::text AS newest FROM public.${this.story.numbered}`,
+    );
+    return Number(row?.newest ?? 0);
+  }
 }

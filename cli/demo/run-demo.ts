@@ -23,17 +23,17 @@ import { Supervisor } from "../supervisor/supervisor.js";
 import { PaceKeeper } from "../watch/pace.js";
 import { bar, snapshotSums } from "../watch/render-view.js";
 import { Application } from "./application.js";
-import { compareShop, type TableComparison } from "./compare.js";
+import type { TableComparison } from "./compare.js";
 import { Onlooker, type Seen } from "./onlooker.js";
-import { createShop } from "./shop-database.js";
 import { Stage } from "./stage.js";
+import type { Story } from "./story.js";
 import { type SwitchedOver, switchOver } from "./switch-over.js";
 import { type DemoVerification, demonstrateVerification } from "./verification.js";
 
 export interface DemoOptions {
+  readonly story: Story;
   readonly seconds: number;
-  readonly orders: number;
-  readonly perSecond: number;
+  readonly rows: number;
   readonly keep: boolean;
 }
 export interface DemoResult {
@@ -44,7 +44,8 @@ export interface DemoResult {
   readonly catchUpMs: number;
   readonly tables: readonly TableComparison[];
   readonly transactions: { readonly source: number; readonly target: number };
-  readonly cutover: SwitchedOver;
+  /** null: its application is not switched over. */
+  readonly cutover: SwitchedOver | null;
   readonly ms: number;
 }
 
@@ -68,19 +69,17 @@ export async function runDemo(invocation: Invocation, options: DemoOptions): Pro
 type Told = Omit<DemoResult, "directory" | "ms">;
 
 async function perform(invocation: Invocation, options: DemoOptions, directory: string, stage: Stage): Promise<Told> {
-  const file = join(directory, "shop.db");
-  stage.title("Tailrace demo: a live SQLite shop moves to PostgreSQL while its application keeps writing");
-  await stage.step("shop database", () => {
-    const rows = createShop(file, options.orders);
-    return Promise.resolve({ said: `${plural(rows, "row")} in 5 tables, WAL mode`, value: rows });
-  });
+  const { story } = options;
+  const file = join(directory, story.file);
+  stage.title(story.title);
+  await stage.step("database", async () => ({ said: await story.create(file, options.rows), value: null }));
   await using application = await stage.step("application", () =>
     Promise.resolve({
-      said: `a process of its own: ${options.perSecond} transactions/s, money moves, keys change, rows are replaced`,
-      value: Application.start(file, options),
+      said: `a process of its own: ${story.perSecond} transactions/s, ${story.does}`,
+      value: Application.start(story.program, file, { rows: options.rows, perSecond: story.perSecond }),
     }),
   );
-  const settings = writeSettings(directory);
+  const settings = writeSettings(directory, story);
   await using place = await stage.step("embedded PostgreSQL", async (say) => {
     say("initdb and start, for this demo only");
     return { said: "running on 127.0.0.1, for this demo only", value: await holdTargetPlace(settings) };
@@ -94,9 +93,9 @@ async function perform(invocation: Invocation, options: DemoOptions, directory: 
   return await follow({ invocation, options, settings, place, application, stage, file });
 }
 
-function writeSettings(directory: string): Settings {
+function writeSettings(directory: string, story: Story): Settings {
   const file = join(directory, "tailrace.yaml");
-  writeFileSync(file, "pipeline: shop\nsource: { kind: sqlite, path: ./shop.db }\nhttp: { listen: 127.0.0.1:0 }\n");
+  writeFileSync(file, `pipeline: shop\n${story.settings}http: { listen: 127.0.0.1:0 }\n`);
   return loadSettings(file, {}).settings;
 }
 
@@ -112,7 +111,8 @@ interface Scene {
 
 /** Services run from here on; they are stopped in any case. */
 async function follow(scene: Scene): Promise<Told> {
-  const { invocation, settings, stage, application } = scene;
+  const { invocation, settings, stage, application, options } = scene;
+  const { story } = options;
   const stop = new AbortController();
   const supervisor = new Supervisor({
     command: ownCommand("run", "-c", join(settings.stateDirectory, "..", "tailrace.yaml")),
@@ -132,7 +132,9 @@ async function follow(scene: Scene): Promise<Told> {
       return { said: "built, and caught up with the application", value: ms };
     });
     const streaming = await stage.step("streaming", (say) => stream(scene, supervisor, say));
-    const verification = await patiently(invocation.signal, (signal) => demonstrateVerification(settings, scene.place.url, stage, signal));
+    const verification = await patiently(invocation.signal, (signal) =>
+      demonstrateVerification({ settings, url: scene.place.url, stage, tampering: story.tampering }, signal),
+    );
     await application.stop();
     const catchUpMs = await stage.step("writer stopped", async (say) => {
       say("waiting until the target has applied the last commit");
@@ -141,17 +143,19 @@ async function follow(scene: Scene): Promise<Told> {
     });
     const tables = await stage.step("comparing", async (say) => {
       say("every row, every value, both sides");
-      const value = await compareShop(scene.file, scene.place.url);
+      const value = await story.compare(scene.file, scene.place.url);
       const rows = value.reduce((sum, table) => sum + table.sourceRows, 0);
       return { said: `${value.filter(isEqual).length} of ${value.length} tables equal, ${formatCount(rows)} rows, every value`, value };
     });
-    const transfers = tables.find(({ table }) => table === "transfers");
-    const cutover = await stage.step("cutover", (say) =>
-      patiently(invocation.signal, (signal) =>
-        switchOver({ settings, file: scene.file, firstTransaction: application.commits + 1, say }, signal),
-      ),
-    );
-    const transactions = { source: application.commits, target: transfers?.targetRows ?? 0 };
+    const numbered = tables.find(({ table }) => table === story.numbered);
+    const cutover = story.switches
+      ? await stage.step("cutover", (say) =>
+          patiently(invocation.signal, (signal) =>
+            switchOver({ settings, file: scene.file, firstTransaction: application.commits + 1, say }, signal),
+          ),
+        )
+      : null;
+    const transactions = { source: application.commits, target: numbered?.targetRows ?? 0 };
     return { snapshot, streaming, verification, catchUpMs, tables, transactions, cutover };
   } finally {
     stop.abort();
@@ -204,7 +208,7 @@ async function stream(
   supervisor: Supervisor,
   say: (text: string) => void,
 ): Promise<{ readonly said: string; readonly value: Seen }> {
-  const onlooker = new Onlooker(application.committedAt);
+  const onlooker = new Onlooker(options.story, application.committedAt);
   const enough = new AbortController();
   const looking = onlooker.look(place.url, AbortSignal.any([enough.signal, invocation.signal]));
   const untilMs = systemClock.monotonicMs() + options.seconds * 1000;

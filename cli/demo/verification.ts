@@ -13,6 +13,7 @@ import { withVerifier } from "../pipeline/verifier.js";
 import { keyName, keyPart } from "../verify/findings.js";
 import { differentRows, outcomeOf, sum } from "../verify/report.js";
 import type { Stage } from "./stage.js";
+import type { Story } from "./story.js";
 
 export interface DemoVerification {
   readonly rows: number;
@@ -26,10 +27,15 @@ export interface DemoVerification {
 
 const stallMs = 60_000;
 
+export interface VerificationScene {
+  readonly settings: Settings;
+  readonly url: Secret;
+  readonly stage: Stage;
+  readonly tampering: Story["tampering"];
+}
+
 export async function demonstrateVerification(
-  settings: Settings,
-  url: Secret,
-  stage: Stage,
+  { settings, url, stage, tampering }: VerificationScene,
   signal: AbortSignal,
 ): Promise<DemoVerification> {
   return await withVerifier(
@@ -47,8 +53,8 @@ export async function demonstrateVerification(
         return { said, value: { rows, ms } };
       });
       await stage.step("tampering", async () => {
-        await tamper(url);
-        return { said: "somebody adds a cent to one transfer, at the target, behind everybody's back", value: null };
+        await tamper(url, tampering.sql);
+        return { said: tampering.said, value: null };
       });
       const found = await stage.step("verifying again", async () => {
         const result = await verifyAll(verifier, "verify-once", signal);
@@ -71,7 +77,7 @@ export async function demonstrateVerification(
   );
 }
 
-async function tamper(url: Secret): Promise<void> {
+async function tamper(url: Secret, sql: string): Promise<void> {
   await using connection = await Connection.open(parseConnectionUrl(url.reveal()), { applicationName: "demo tampering", pipelined: false });
-  await connection.query("UPDATE public.transfers SET cents = cents + 1 WHERE id = (SELECT min(id) FROM public.transfers)");
+  await connection.query(sql);
 }

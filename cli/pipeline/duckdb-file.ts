@@ -5,7 +5,7 @@ import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
 import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
 import type { DuckDbSettings, TableSettings } from "../../core/settings.js";
 import { type PipelineId, theGroup } from "../../core/vocabulary/ids.js";
-import { position } from "../../core/vocabulary/position.js";
+import { maxPosition, position } from "../../core/vocabulary/position.js";
 import type { SourceFile } from "./source-file.js";
 
 export interface DuckDbFileOptions {
@@ -37,6 +37,12 @@ export function duckDbFile({ source, pipeline, stateDirectory, tables }: DuckDbF
       const { history, order } = directory().memory();
       const unknown = { kind: "unknown", why: "no source service runs, which alone compares the file" } as const;
       return { head: position(history, order), changes: unknown, ms: unknown, captureLog: null };
+    },
+    // Its newest position is the newest that was told: the log may have it a moment before it is written down.
+    offsets: ({ log }) => {
+      const { history, order } = directory().shown() ?? directory().memory();
+      const told = position(history, order);
+      return { head: log === null ? told : maxPosition(told, log), rowsAbove: null, tables: new Map() };
     },
     captureLog: () => null,
     isFencedOff: () => false,

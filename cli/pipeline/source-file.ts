@@ -3,6 +3,7 @@ import type { SourceInspector, SourceInstaller, SourceRequests } from "../../cor
 import type { CaptureLogStatus } from "../../core/status.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
+import type { SourceEnd } from "../../services/verify/offsets.js";
 import type { FileFacts } from "../watch/pipeline-view.js";
 
 export interface SourceFile {
@@ -15,6 +16,8 @@ export interface SourceFile {
   installed(): readonly TableId[];
   /** How far the target is behind and how large the capture log is, read while no source service answers. */
   measured(applied: Position | null): FileFacts;
+  /** What lies between the source's head and the applied position; `log`: where the log ends, read before. */
+  offsets(ends: { readonly applied: Position | null; readonly log: Position | null }): SourceEnd;
   /** null: the capture is not installed, or keeps no log in the source. */
   captureLog(): CaptureLogStatus | null;
   /** True: writes are fenced off until somebody opens them, because the application was switched over. */

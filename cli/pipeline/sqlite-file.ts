@@ -4,6 +4,7 @@ import { destroyStatements } from "../../connectors/sqlite/install-plan.js";
 import { isInstalled, readInstalled, readState, refuseOtherPipeline } from "../../connectors/sqlite/installed.js";
 import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
+import { readLogOffsets } from "../../connectors/sqlite/log-offsets.js";
 import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
 import { SqliteLag } from "../../connectors/sqlite/sqlite-lag.js";
 import { captureLogStatus } from "../../core/capture/retention.js";
@@ -41,6 +42,7 @@ export function sqliteFile({ source, pipeline }: { readonly source: SqliteSettin
         const lag = new SqliteLag(database).measure(applied, state.history, null);
         return { ...lag, captureLog: captureLogStatus(captureLogUse(database, path), source.log, { applied, acknowledged: lag.head }) };
       }),
+    offsets: ({ applied }) => readLogOffsets(path, theGroup, applied),
     captureLog: () =>
       reading(path, (database) =>
         isInstalled(database) ? captureLogStatus(captureLogUse(database, path), source.log, { applied: null, acknowledged: null }) : null,

@@ -1,25 +1,34 @@
 import { type DemoResult, isEqual, runDemo } from "../demo/run-demo.js";
 import { customersCount } from "../demo/shop-database.js";
+import { shopStory } from "../demo/shop-story.js";
+import { stockStory } from "../demo/stock-story.js";
+import type { Story } from "../demo/story.js";
 import { exits } from "../exit-codes.js";
-import type { Verb } from "../invocation.js";
+import { usage, type Verb } from "../invocation.js";
 import { formatCount, formatMs } from "../output/format.js";
 import type { Paint } from "../output/output.js";
 import { renderTable } from "../output/table.js";
 
+const stories: Readonly<Record<string, Story>> = { sqlite: shopStory, duckdb: stockStory };
+
 export const verb: Verb = async (invocation) => {
   const { options, out } = invocation;
+  const kind = options.text("source") ?? "sqlite";
+  const story = stories[kind];
+  if (story === undefined) throw usage(`demo shows ${Object.keys(stories).join(" and ")}, not '${kind}'`);
   const result = await runDemo(invocation, {
+    story,
     seconds: options.count("seconds", { least: 1, most: 3_600, fallback: 15 }),
-    orders: options.count("rows", { least: customersCount, most: 500_000, fallback: 20_000 }),
-    perSecond: 250,
+    rows: options.count("rows", { least: customersCount, most: 500_000, fallback: 20_000 }),
     keep: options.flag("keep"),
   });
   const good = isGood(result);
+  const example = kind === "sqlite" ? "your.db" : "your.duckdb";
   out.answer({
     kind: "Demo",
     data: dataOf(result, good),
-    next: ["tailrace init --source your.db", "tailrace doctor"],
-    text: (paint) => summary(result, good, paint),
+    next: [`tailrace init --source ${example}`, "tailrace doctor"],
+    text: (paint) => summary(result, story, good, paint),
   });
   return good ? exits.done : exits.differ;
 };
@@ -32,7 +41,7 @@ function isGood(result: DemoResult): boolean {
   const mended = verification.foundRows === 1 && verification.repairedRows === 1;
   return (
     mended &&
-    cutover.ok &&
+    cutover?.ok !== false &&
     equalTables(result) === tables.length &&
     streaming.halfTransactions === 0 &&
     transactions.source === transactions.target
@@ -40,7 +49,7 @@ function isGood(result: DemoResult): boolean {
 }
 
 function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unknown>> {
-  const { snapshot, streaming, verification, catchUpMs, tables, transactions, ms, directory } = result;
+  const { snapshot, streaming, verification, catchUpMs, tables, transactions, cutover, ms, directory } = result;
   return {
     ok: good,
     snapshotRows: snapshot.rows,
@@ -62,7 +71,7 @@ function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unkn
     tables,
     transactionsAtSource: transactions.source,
     transactionsAtTarget: transactions.target,
-    cutover: { ...result.cutover, pauseMs: tenth(result.cutover.pauseMs), toolPauseMs: tenth(result.cutover.toolPauseMs) },
+    cutover: cutover === null ? null : { ...cutover, pauseMs: tenth(cutover.pauseMs), toolPauseMs: tenth(cutover.toolPauseMs) },
     durationMs: Math.round(ms),
     directory,
   };
@@ -70,7 +79,7 @@ function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unkn
 
 const tenth = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10);
 
-function summary(result: DemoResult, good: boolean, paint: Paint): string {
+function summary(result: DemoResult, { sum }: Story, good: boolean, paint: Paint): string {
   const { snapshot, streaming, verification, catchUpMs, tables, transactions, ms, directory } = result;
   const rows = tables.reduce((sum, table) => sum + table.sourceRows, 0);
   const differ = tables.filter((table) => !isEqual(table)).map(({ table, different }) => `${table} (${formatCount(different)} rows)`);
@@ -81,7 +90,7 @@ function summary(result: DemoResult, good: boolean, paint: Paint): string {
     [
       "half transactions",
       formatCount(streaming.halfTransactions),
-      `seen in ${formatCount(streaming.looks)} looks at the sum of all balances`,
+      `seen in ${formatCount(streaming.looks)} looks at the sum of all ${sum.name}`,
     ],
     ["rows verified", formatCount(verification.rows), `both sides, in ${formatMs(verification.ms)}, while the application wrote`],
     [
@@ -100,7 +109,9 @@ function summary(result: DemoResult, good: boolean, paint: Paint): string {
       `${formatCount(transactions.source)} = ${formatCount(transactions.target)}`,
       "committed at the source, found at the target",
     ],
-    ["cutover", formatMs(result.cutover.pauseMs), "the application could not write, then went on in PostgreSQL"],
+    ...(result.cutover === null
+      ? []
+      : ([["cutover", formatMs(result.cutover.pauseMs), "the application could not write, then went on in PostgreSQL"]] as const)),
     ["duration", formatMs(ms), "all of it"],
   ];
   return [

@@ -6,6 +6,9 @@
  *   memory.json    epochs and positions, for other processes and for after a loss of the log
  *   state.duckdb   the engine's
  *   copies/        private copies
+ *   shown.json     the copy that others may read, and the position at which the file was so
+ *   told/          what was told, change by change (told-log.ts)
+ *   views/         copies that others read, held by links
  *   requests/      what other processes ask for
  *   holds/         what other processes still need
  *   anew           somebody wants a new history
@@ -22,6 +25,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -53,6 +57,13 @@ export interface Memory {
   readonly order: number;
 }
 
+/** A copy of the file as it was when everything up to a position had been told. */
+export interface Shown {
+  readonly path: string;
+  readonly history: number;
+  readonly order: number;
+}
+
 /** What somebody still wants to ask about; ends by itself. */
 export interface Hold {
   readonly name: string;
@@ -77,6 +88,12 @@ export class CaptureDirectory {
   }
   get requests(): string {
     return this.#made("requests");
+  }
+  get told(): string {
+    return this.#made("told");
+  }
+  get views(): string {
+    return this.#made("views");
   }
   get exists(): boolean {
     return existsSync(this.path);
@@ -109,6 +126,18 @@ export class CaptureDirectory {
 
   remember(memory: Memory): void {
     writeDurably(join(this.#made("."), "memory.json"), JSON.stringify(memory));
+  }
+
+  shown(): Shown | null {
+    const text = readOr(join(this.path, "shown.json"));
+    return text === null ? null : (JSON.parse(text) as Shown);
+  }
+
+  /** Not synced: after a power failure it names a copy that is gone, and the next look shows another. */
+  show(shown: Shown): void {
+    const early = join(this.#made("."), "shown.json.new");
+    writeFileSync(early, JSON.stringify(shown), { mode: 0o600 });
+    renameSync(early, join(this.path, "shown.json"));
   }
 
   hold(hold: Hold): void {

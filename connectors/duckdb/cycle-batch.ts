@@ -9,6 +9,7 @@ import type { Key } from "../../core/vocabulary/value.js";
 import { keyPartText } from "./column-type.js";
 import type { TableChanges } from "./engine/engine.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
+import type { ToldLog } from "./told-log.js";
 import type { RowParser } from "./values.js";
 
 export interface BatchLimits {
@@ -24,6 +25,8 @@ export type AskEngine = <M extends Method>(method: M, request: Request<M>, signa
 
 export interface BatchPlan {
   readonly history: number;
+  /** Order that the batch before ended at. */
+  readonly after: number;
   /** Of the first chunk; all changes stand below. The batch's own position is one order above. */
   readonly chunkOrder: number;
   readonly schemaTold: number;
@@ -50,6 +53,7 @@ export interface BatchContext {
   readonly parsers: ReadonlyMap<number, RowParser>;
   readonly descriptions: Descriptions;
   readonly limits: BatchLimits;
+  readonly told: ToldLog;
   readonly sorted: SortedRows | null;
   readonly onRead: (table: number, rows: number) => void;
   readonly ended: (after: { readonly rereads: Rereads; readonly schemaTold: number; readonly sorted: SortedRows | null }) => BatchEnd;
@@ -82,6 +86,8 @@ export class CycleBatch implements Batch {
   async *parts(signal: AbortSignal): AsyncGenerator<BatchPart, void, undefined> {
     if (this.#taken) throw new Error("the batch's parts can be taken once");
     this.#taken = true;
+    // Ahead of the log: whatever a target may hold is on record.
+    this.context.told.batch(this.plan.after, this.position.order);
     yield* this.#schemas();
     for (const { table, reread } of this.plan.begins) yield this.#repair("begins", table, reread);
     for (const changes of this.plan.changes) yield* this.#changes(changes, signal);
@@ -90,6 +96,7 @@ export class CycleBatch implements Batch {
     yield* this.#reread(signal);
     for (const marker of this.plan.markers) yield control({ kind: "marker", marker, at: this.position });
     for (const { table, reread } of this.#finished) yield this.#repair("ends", table, reread);
+    this.context.told.end(this.position.order);
     this.#end = this.context.ended({ rereads: this.#rereads, schemaTold: this.#told, sorted: this.#sorted });
   }
   readonly #finished: { readonly table: number; readonly reread: RereadId }[] = [];
@@ -106,10 +113,11 @@ export class CycleBatch implements Batch {
 
   async *#changes({ table, first, count }: TableChanges, signal: AbortSignal): AsyncGenerator<BatchPart> {
     const { ask, limits } = this.context;
-    const page = (from: number): Promise<string> =>
-      ask("changes", [{ table, from, until: Math.min(from + limits.pageRows, first + count) }], signal);
     for (let from = first; from < first + count; from += limits.pageRows) {
-      const changes = this.#parser(table).changes(await page(from), this.plan.history);
+      const until = Math.min(from + limits.pageRows, first + count);
+      const json = await ask("changes", [{ table, from, until }], signal);
+      this.context.told.rows(table, { from, until }, json);
+      const changes = this.#parser(table).changes(json, this.plan.history);
       yield { kind: "changes", table: this.#description(table), changes };
     }
   }
@@ -117,6 +125,8 @@ export class CycleBatch implements Batch {
   *#touches(): Generator<BatchPart> {
     const { pageRows } = this.context.limits;
     for (const { table, text, order } of this.plan.touched) {
+      const { json, count } = touchedAsTold(text, order);
+      this.context.told.rows(table, { from: order, until: order + count }, json);
       const changes = this.#parser(table).states(text, this.plan.history, order);
       for (let i = 0; i < changes.length; i += pageRows)
         yield { kind: "changes", table: this.#description(table), changes: changes.slice(i, i + pageRows) };
@@ -125,6 +135,7 @@ export class CycleBatch implements Batch {
 
   /** More changed than is worth telling one by one: the table's rows replace those at the target, all under this batch's cut. */
   async *#whole(table: number, signal: AbortSignal): AsyncGenerator<BatchPart> {
+    this.context.told.whole(table, this.plan.chunkOrder);
     let read: ReadingTable | null = { table, mode: "replace", reread: rereadId(`whole-${this.plan.chunkOrder}`), cursor: null, rows: 0 };
     this.#sorted = null;
     while (read !== null) {
@@ -197,6 +208,12 @@ export class CycleBatch implements Batch {
   #repair(step: "begins" | "ends", table: number, reread: RereadId): BatchPart {
     return control({ kind: "repair", step, table: this.context.descriptions.stored(table).table, reread, at: this.position });
   }
+}
+
+/** Answers to touches in the form of changes. */
+function touchedAsTold(text: string, order: number): { readonly json: string; readonly count: number } {
+  const rows = JSON.parse(text) as readonly (readonly [unknown, unknown])[];
+  return { json: JSON.stringify(rows.map(([key, row], i) => [order + i, row === null ? "d" : "s", key, row])), count: rows.length };
 }
 
 interface Slice {

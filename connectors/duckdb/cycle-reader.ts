@@ -26,12 +26,13 @@ import { position } from "../../core/vocabulary/position.js";
 import { makeAnchor, stateOf } from "./capture-anchor.js";
 import type { CaptureDirectory, InstalledTable } from "./capture-directory.js";
 import { type LiveCopier, type PrivateCopy } from "./copy/live-copy.js";
-import { removeDatabase } from "./copy/private-file.js";
 import { touchedName } from "./copy/wal-scan.js";
 import { type AskEngine, type BatchLimits, CycleBatch, type SortedRows } from "./cycle-batch.js";
 import type { CycleAnswer, Remembered } from "./engine/engine.js";
 import type { FileWatch } from "./file-watch.js";
 import { type AskedFor, readRequests, requestNames } from "./requests.js";
+import { ShownCopy } from "./shown-copy.js";
+import type { ToldLog } from "./told-log.js";
 import { RowParser } from "./values.js";
 
 export interface CycleReaderOptions {
@@ -41,6 +42,7 @@ export interface CycleReaderOptions {
   readonly ask: AskEngine;
   readonly copier: LiveCopier;
   readonly watch: FileWatch;
+  readonly told: ToldLog;
   readonly limits: BatchLimits;
   readonly changesMax: number;
   readonly rest: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -70,6 +72,7 @@ export class CycleReader {
   #doubtAbove: number | null;
   #begins: Begins;
   #copy: PrivateCopy | null = null;
+  readonly #shown: ShownCopy;
   /** The copy that the engine has is the one that the re-read reads. */
   #isFrozen: boolean;
   #compareAll = true;
@@ -87,7 +90,9 @@ export class CycleReader {
     this.#reserved = remembered.order;
     this.#doubtAbove = start.doubtAbove;
     this.#begins = start.begins;
-    this.#isFrozen = start.frozen;
+    this.#isFrozen = start.frozen !== null;
+    this.#shown = new ShownCopy(options.directory, start.frozen);
+    options.told.begin(start.state.at.history);
   }
 
   static async begin(options: CycleReaderOptions, beginning: Beginning, signal: AbortSignal): Promise<CycleReader> {
@@ -110,7 +115,7 @@ export class CycleReader {
         rereads,
       };
       const begins = neverRead ? [] : captured.map((table) => ({ table, reread }));
-      return new CycleReader(options, { state, begins, doubtAbove: null, frozen: false }, remembered);
+      return new CycleReader(options, { state, begins, doubtAbove: null, frozen: null }, remembered);
     }
     let rereads = keepOnly(token.rereads, (table) => captured.includes(table));
     const begins: { table: number; reread: RereadId }[] = [];
@@ -123,7 +128,11 @@ export class CycleReader {
     const frozen = known.frozen !== null && existsSync(known.frozen) && isReading(rereads) && begins.length === 0 && !known.toldAbove;
     if (frozen && known.frozen !== null) await ask("attach", [{ path: known.frozen }], signal);
     const state = { ...token, rereads: frozen ? rereads : fromTheBeginning(rereads) };
-    return new CycleReader(options, { state, begins, doubtAbove: known.toldAbove ? token.at.order : null, frozen }, known);
+    return new CycleReader(
+      options,
+      { state, begins, doubtAbove: known.toldAbove ? token.at.order : null, frozen: frozen ? known.frozen : null },
+      known,
+    );
   }
 
   get rereads(): Rereads {
@@ -141,6 +150,8 @@ export class CycleReader {
 
   /** Waits until there is something to tell. Legal once the last batch was acknowledged. */
   async next(signal: AbortSignal): Promise<TakenBatch> {
+    // The log holds all that was told: the copy is what the file was at that position.
+    this.#shown.show(this.#state.at);
     this.#asked?.done();
     this.#asked = null;
     for (;;) {
@@ -169,7 +180,6 @@ export class CycleReader {
     // Asked for before the copy is taken: then the copy holds whatever was committed before the asking.
     const asked = readRequests(directory);
     const sinceMs = watch.look();
-    const before = this.#copy;
     const fresh = await this.#takeCopy(signal);
     const wanted = applyRequests(this.#state.rereads, asked, this.#options.tables);
     const begins = [...this.#begins, ...wanted.begins];
@@ -193,7 +203,7 @@ export class CycleReader {
     );
     this.#order = answer.lastOrder;
     this.#reserved = answer.lastOrder + ordersAtOnce;
-    this.#settle(before, fresh, reads);
+    this.#settle(reads);
     const told = answer.changes.reduce((sum, { count }) => sum + count, 0);
     this.#figures = {
       copyMs: fresh?.tookMs ?? 0,
@@ -208,6 +218,7 @@ export class CycleReader {
     const hasSchema = this.#descriptions.all().some(({ description }) => description.schema > this.#state.schemaTold);
     const isEmpty = told + answer.whole.length + touches.length + markers.length + begins.length === 0 && !reads && !hasSchema;
     if (isEmpty) {
+      this.#shown.show(this.#state.at);
       asked.done();
       if (fresh?.tier === "full") await this.#options.rest(Math.min(fresh.tookMs, restMostMs), signal);
       return null;
@@ -228,6 +239,7 @@ export class CycleReader {
     if (fresh === null) return null;
     await ask("attach", [{ path: fresh.path }], signal);
     this.#copy = fresh;
+    this.#shown.taken(fresh.path);
     this.#sorted = null;
     return fresh;
   }
@@ -243,11 +255,10 @@ export class CycleReader {
   }
 
   /** The cycle is remembered: what came before it is history. */
-  #settle(before: PrivateCopy | null, fresh: PrivateCopy | null, reads: boolean): void {
+  #settle(reads: boolean): void {
     this.#compareAll = false;
     this.#doubtAbove = null;
     this.#isFrozen = reads;
-    if (before !== null && fresh !== null) removeDatabase(before.path);
   }
 
   async #touches(
@@ -270,7 +281,7 @@ export class CycleReader {
   }
 
   async #batch(
-    told: {
+    what: {
       readonly order: number;
       readonly changes: CycleAnswer["changes"];
       readonly whole: readonly number[];
@@ -281,16 +292,16 @@ export class CycleReader {
     },
     signal: AbortSignal,
   ): Promise<CycleBatch> {
-    const { history } = this.#state.at;
-    const chunkOrder = told.order + 1;
+    const { history, order: after } = this.#state.at;
+    const chunkOrder = what.order + 1;
     this.#order = chunkOrder + 1;
     if (this.#order > this.#reserved) {
       this.#reserved = this.#order + ordersAtOnce;
       await this.#options.ask("reserve", [{ order: this.#reserved }], signal);
     }
-    const { ask, limits, onRead } = this.#options;
-    const plan = { history, chunkOrder, schemaTold: this.#state.schemaTold, ...told };
-    const context = { ask, parsers: this.#parsers, descriptions: this.#descriptions, limits, onRead, sorted: this.#sorted };
+    const { ask, limits, told, onRead } = this.#options;
+    const plan = { history, after, chunkOrder, schemaTold: this.#state.schemaTold, ...what };
+    const context = { ask, parsers: this.#parsers, descriptions: this.#descriptions, limits, told, onRead, sorted: this.#sorted };
     const batch: CycleBatch = new CycleBatch(plan, { ...context, ended: (after) => this.#ended(batch, after) });
     return batch;
   }
@@ -310,7 +321,8 @@ interface Start {
   readonly state: ResumeState;
   readonly begins: Begins;
   readonly doubtAbove: number | null;
-  readonly frozen: boolean;
+  /** The copy that a re-read goes on with. */
+  readonly frozen: string | null;
 }
 
 /** What the log holds was told out of this very memory, and everything since is remembered. */

@@ -1,9 +1,7 @@
 /** One captured table, and the SQL fragments that everything else is made of. */
 import { TailraceError } from "../../core/errors.js";
-import type { TableId } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
-import type { Key } from "../../core/vocabulary/value.js";
-import { type ColumnType, columnType, keyPartText } from "./column-type.js";
+import { type ColumnType, columnType } from "./column-type.js";
 
 export interface DuckTable {
   /** Its name in our own state; never given to another table. */
@@ -87,12 +85,11 @@ function typeOf(table: DuckTable, column: string, declared: string): ColumnType 
   });
 }
 
-/** SQL literals of a key's parts, of the key columns' types. */
-export function keyLiterals(table: DuckTable, key: Key): readonly string[] {
-  return tableSql(table).keys.map(({ type }, i) => {
-    const { fromText } = type;
+/** SQL literals of a key's parts, of the key columns' types; from texts that `keyPartText` made. */
+export function textLiterals(table: DuckTable, texts: readonly string[]): readonly string[] {
+  return tableSql(table).keys.map(({ type: { fromText } }, i) => {
     if (fromText === null) throw new Error("a column of this type cannot be a key");
-    return fromText(quoteText(keyPartText(key[i] ?? null)));
+    return fromText(quoteText(texts[i] ?? ""));
   });
 }
 
@@ -104,6 +101,8 @@ export const signatureOf = ({ mode, description }: DuckTable): string =>
 export const keyColumns = (table: DuckTable, prefix = ""): string => table.description.key.map((_, i) => `${prefix}k${i}`).join(", ");
 export const sameKey = (table: DuckTable, a: string, b: string): string =>
   table.description.key.map((_, i) => `${a}.k${i} = ${b}.k${i}`).join(" AND ");
-
-export const findTable = (tables: readonly DuckTable[], id: TableId): DuckTable | undefined =>
-  tables.find(({ description }) => description.table === id);
+/** The same beside a table's own columns, whose names may be anything but this. */
+export const joinedKeys = (keys: readonly KeySql[]): string =>
+  keys.map(({ expression }, i) => `${expression} AS _tailrace_k${i}`).join(", ");
+export const sameJoinedKey = (table: DuckTable, a: string, b: string): string =>
+  table.description.key.map((_, i) => `${a}.k${i} = ${b}._tailrace_k${i}`).join(" AND ");

@@ -20,7 +20,9 @@ import type { Answer, Method, Request } from "./engine/messages.js";
 import { FileWatch } from "./file-watch.js";
 import { ReadProgress } from "./read-progress.js";
 import { refuseUnreadable } from "./copy/refuse-unreadable.js";
+import { removeDeadViews } from "./shown-view.js";
 import { ToldLedger } from "./told-ledger.js";
+import { ToldLog } from "./told-log.js";
 
 export interface DuckDbSourceOptions {
   readonly path: string;
@@ -69,6 +71,7 @@ export class DuckDbSource implements Source {
   readonly #watch: FileWatch;
   readonly #ledger = new ToldLedger();
   readonly #progress: ReadProgress;
+  readonly #told: ToldLog;
   #engine: EngineProcess | null = null;
   #memory: Memory;
   #rememberedAtMs = Number.NEGATIVE_INFINITY;
@@ -87,6 +90,7 @@ export class DuckDbSource implements Source {
     this.#memory = directory.memory();
     this.#watch = new FileWatch(options.path, this.#clock, options.pollMs ?? defaultPollMs);
     this.#progress = new ReadProgress(tables);
+    this.#told = new ToldLog(directory.told);
   }
 
   /** An engine that was given up or has crashed is replaced: what it had open is lost, what it remembered is not. */
@@ -94,7 +98,7 @@ export class DuckDbSource implements Source {
     if (this.#engine !== null && !this.#engine.isOver) return;
     await this.#engine?.[Symbol.asyncDispose]();
     const { memoryMb = defaultMemoryMb, threads = 2, program } = this.#options;
-    const engine = new EngineProcess({ clock: this.#clock, memoryMb, ...(program === undefined ? {} : { program }) });
+    const engine = new EngineProcess({ kind: "compare", clock: this.#clock, memoryMb, ...(program === undefined ? {} : { program }) });
     this.#engine = engine;
     const tables = this.#tables.filter(({ state }) => state === "captured");
     await engine.call("open", [{ options: { directory: this.#directory.path, memoryMb, threads }, tables }], signal);
@@ -166,6 +170,7 @@ export class DuckDbSource implements Source {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#told[Symbol.dispose]();
     this.#remember(this.#memory);
     await this.#engine?.[Symbol.asyncDispose]();
     this.#engine = null;
@@ -184,6 +189,7 @@ export class DuckDbSource implements Source {
         ask: (method, request, s) => this.#ask(method, request, s),
         copier,
         watch: this.#watch,
+        told: this.#told,
         limits: { ...defaultBatchLimits, ...limits },
         changesMax: this.#options.changesMax ?? changesMax,
         rest: (ms, s) => clock.delay(ms, s),
@@ -199,12 +205,14 @@ export class DuckDbSource implements Source {
     return reader;
   }
 
-  /** Of earlier processes and iterations; the one that a re-read goes on with stays. */
+  /** Of earlier processes and iterations; the one that a re-read goes on with stays, and the one that others read. */
   async #removeCopies(signal: AbortSignal): Promise<void> {
     const { frozen } = await this.#ask("recall", [{ above: null }], signal);
     const { copies } = this.#directory;
     const bases = new Set(readdirSync(copies).map((name) => join(copies, name.replace(/\.duckdb\..*$/, ".duckdb"))));
-    for (const path of bases) if (path !== frozen) removeDatabase(path);
+    const shown = this.#directory.shown()?.path ?? null;
+    for (const path of bases) if (path !== frozen && path !== shown) removeDatabase(path);
+    removeDeadViews(this.#directory);
   }
 
   async #ask<M extends Method>(method: M, request: Request<M>, signal: AbortSignal): Promise<Answer<M>> {
@@ -219,7 +227,9 @@ export class DuckDbSource implements Source {
     this.#prunedAtMs = this.#clock.monotonicMs();
     if (below.history !== this.#reader?.history) return;
     const held = this.#directory.heldFrom(below.history, this.#clock.wallMs());
-    await this.#ask("prune", [{ below: Math.min(below.order, held ?? below.order) }], signal);
+    const least = Math.min(below.order, held ?? below.order);
+    await this.#ask("prune", [{ below: least }], signal);
+    this.#told.prune(least);
   }
 
   async *#partsOf(batch: Batch, signal: AbortSignal): AsyncGenerator<BatchPart, void, undefined> {

@@ -18,12 +18,16 @@ export class ReadProgress {
       .filter(({ state }) => state === "captured")
       .map(({ number, description }): RereadProgress => {
         const reading = rereads?.reading?.table === number ? rereads.reading : null;
+        const counted = this.#rows.get(number);
         const waits = rereads === null || rereads.waiting.some(({ table }) => table === number);
         return {
           table: description.table,
           state: reading !== null ? "reading" : waits ? "waiting" : "done",
-          rowsRead: reading?.rows ?? this.#rows.get(number) ?? 0,
-          rowsEstimated: { kind: "unknown", why: "rows are counted as they are read" },
+          rowsRead: reading?.rows ?? counted ?? 0,
+          rowsEstimated:
+            reading === null && !waits && counted !== undefined
+              ? { kind: "known", value: counted }
+              : { kind: "unknown", why: "rows are counted as they are read" },
         };
       });
   }

@@ -3,8 +3,9 @@
  * takes a copy, so whatever was committed before a marker was written is told before it; it removes them once the log holds what they asked for.
  */
 import { randomUUID } from "node:crypto";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { systemClock } from "../../core/clock.js";
 import type { HoldName, SourceRequests } from "../../core/contracts/source.js";
 import { TailraceError } from "../../core/errors.js";
 import { type MarkerId, markerId, type PipelineId, type RereadId, rereadId, type TableId, tableId } from "../../core/vocabulary/ids.js";
@@ -19,21 +20,46 @@ export type Request =
   | { readonly kind: "reread"; readonly why: "ask" | "gap"; readonly tables: readonly TableId[] | null; readonly reread: RereadId };
 
 const touchedKeysMax = 10_000;
+const answerEveryMs = 20;
 
-export function openDuckDbRequests(options: CaptureDirectoryOptions & { readonly pipeline: PipelineId }): SourceRequests {
+export interface DuckDbRequestsOptions extends CaptureDirectoryOptions {
+  readonly pipeline: PipelineId;
+  /** How long a marker waits for the source service to tell its true position; default: not at all. */
+  readonly answerMs?: number;
+}
+
+export function openDuckDbRequests(options: DuckDbRequestsOptions): SourceRequests {
   const directory = new CaptureDirectory(options);
   directory.installedFor(options.pipeline);
-  return new DuckDbRequests(directory);
+  return new DuckDbRequests(directory, options.answerMs ?? 0);
 }
 
 class DuckDbRequests implements SourceRequests {
-  constructor(private readonly directory: CaptureDirectory) {}
+  constructor(
+    private readonly directory: CaptureDirectory,
+    private readonly answerMs: number,
+  ) {}
 
-  /** The position is the least that the marker can have: its true one is known when a copy has been compared. */
-  marker(marker: MarkerId): Promise<Position> {
-    this.#put({ kind: "marker", marker });
+  /**
+   * Without an answer the position is the least that the marker can have: its true one is known when a copy has been compared. Whoever waits for the
+   * answer and gets none hears of it by `verify.not-there`.
+   */
+  async marker(marker: MarkerId): Promise<Position> {
+    const name = this.#put({ kind: "marker", marker });
     const { history, order } = this.directory.memory();
-    return Promise.resolve(position(history, order + 1));
+    if (this.answerMs === 0) return position(history, order + 1);
+    const untilMs = systemClock.monotonicMs() + this.answerMs;
+    while (existsSync(name)) {
+      if (systemClock.monotonicMs() > untilMs) {
+        throw new TailraceError("verify.not-there", {
+          what: "The source service has not taken up what it was asked for",
+          where: { path: this.directory.source },
+        });
+      }
+      await systemClock.delay(answerEveryMs, new AbortController().signal);
+    }
+    const shown = this.directory.shown();
+    return shown === null ? position(history, order + 1) : position(shown.history, shown.order);
   }
 
   touch(table: TableId, keys: readonly Key[]): Promise<void> {
@@ -70,10 +96,12 @@ class DuckDbRequests implements SourceRequests {
     // Nothing is open.
   }
 
-  #put(request: Request): void {
+  #put(request: Request): string {
     // The time in front keeps them in order.
     const name = `${Date.now().toString().padStart(15, "0")}-${randomUUID()}.json`;
-    writeDurably(join(this.directory.requests, name), JSON.stringify(request));
+    const path = join(this.directory.requests, name);
+    writeDurably(path, JSON.stringify(request));
+    return path;
   }
 
   #known(table: TableId): void {

@@ -48,6 +48,25 @@ export class RowParser {
     });
   }
 
+  keys(text: string): readonly Key[] {
+    return (JSON.parse(text) as readonly JsonRow[]).map((key) => parsed(this.#keys, key));
+  }
+
+  /** Of [key, text]. */
+  keyedTexts(text: string): readonly { readonly key: Key; readonly text: string }[] {
+    return (JSON.parse(text) as readonly (readonly [JsonRow, string])[]).map(([key, said]) => ({
+      key: parsed(this.#keys, key),
+      text: said,
+    }));
+  }
+
+  /** Of [key, row or null]: the rows that are there. */
+  found(text: string): readonly Row[] {
+    return (JSON.parse(text) as readonly (readonly [JsonRow, JsonRow | null])[]).flatMap(([, row]) =>
+      row === null ? [] : [parsed(this.#columns, row)],
+    );
+  }
+
   keyOf(row: Row): Key {
     return keyOf(this.table.description, row);
   }

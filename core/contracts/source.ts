@@ -140,7 +140,16 @@ export interface SourceCatalog {
   readonly tables: readonly SourceTable[];
   /** Tables that cannot be captured exactly; left out, each with its reason. */
   readonly refused: readonly { readonly table: TableId; readonly code: ErrorCode; readonly reason: string }[];
+  /** What lies beside the tables and is not captured: told by the plan, made by nobody. Absent: the connector does not look. */
+  readonly beside?: readonly SourceObject[];
 }
+export type SourceObject =
+  /** A view whose text means the same in PostgreSQL, but for the names of what it reads. */
+  | { readonly kind: "view"; readonly name: string; readonly text: readonly ViewPart[] }
+  /** `what`: one sentence about it. */
+  | { readonly kind: "other"; readonly name: string; readonly what: string };
+/** `alias`: how the rest of the text calls the table, where the text itself does not say it behind. */
+export type ViewPart = string | { readonly table: TableId; readonly alias: string | null };
 export interface SourceTable {
   readonly description: TableDescription;
   readonly rowsEstimated: number;

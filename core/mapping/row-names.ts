@@ -49,6 +49,10 @@ function keyColumn(plan: TablePlan, table: TableDescription, target: string, i: 
   const type = column === undefined ? null : parseType(column.type);
   if (column === undefined || description === undefined || type === null) throw new Error(`the plan has no key column '${target}'`);
   const group = keyGroup(description, type);
+  const { classes } = description;
+  // Sources with declared types write exact numbers as text, and have booleans.
+  if (classes.includes("decimal")) return { form: canonicalForm(type), back: (text) => text };
+  if (classes.includes("boolean")) return { form: canonicalForm(type), back: (text) => text.startsWith("t") };
   return { form: canonicalForm(type), back: (text) => backwards(type, group, column, text) };
 }
 
@@ -74,6 +78,7 @@ function backwards(type: PostgresType, group: "number" | "text" | "blob", { conv
     }
     case "date":
     case "timestamp":
+      if (conversion.kind === "counted") return countedOf(text, conversion.unit);
       return conversion.kind === "epoch" ? epochOf(text, conversion.unit) : julianDayOf(text);
     case "text":
     case "varchar":
@@ -102,6 +107,15 @@ const perSecond = { s: 1n, ms: 1_000n, us: 1_000_000n } as const;
 function epochOf(text: string, unit: "s" | "ms" | "us"): Value {
   const at = momentOf(text);
   return BigInt(at.seconds) * perSecond[unit] + (BigInt(at.micros) * perSecond[unit]) / 1_000_000n;
+}
+
+/** The largest and the smallest number mean infinity. */
+function countedOf(text: string, unit: "d" | "us" | "ns"): Value {
+  if (text.endsWith("infinity")) return (unit === "d" ? 2n ** 31n - 1n : 2n ** 63n - 1n) * (text.startsWith("-") ? -1n : 1n);
+  const { seconds, micros } = momentOf(text);
+  if (unit === "d") return BigInt(seconds / 86_400);
+  const inMicros = BigInt(seconds) * 1_000_000n + BigInt(micros);
+  return unit === "us" ? inMicros : inMicros * 1_000n;
 }
 
 const julianDayOf1970 = 2_440_587.5;

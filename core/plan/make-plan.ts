@@ -16,6 +16,7 @@ import { nearestName } from "./nearest.js";
 import { planColumns, type Report } from "./plan-columns.js";
 import { planForeignKeys } from "./plan-foreign-keys.js";
 import { planIndexes } from "./plan-indexes.js";
+import { viewFinding } from "./plan-views.js";
 import { parentsFirst } from "./table-order.js";
 
 export type { Finding } from "./finding.js";
@@ -66,6 +67,7 @@ export function makePlan(request: PlanRequest): PlanResult {
     if (plan === undefined) return [];
     return [{ ...plan, foreignKeys: planForeignKeys(reportFor(plan.source), source, kept) }];
   });
+  reportBeside(reportFor, request, tables);
   return {
     plan: { version: 1, pipeline: request.pipeline, prefix: request.prefix, tables: parentsFirst(tables) },
     findings,
@@ -103,6 +105,15 @@ function reportUnknownTables(reportFor: ReportFor, request: PlanRequest): void {
       what: `The settings name a table '${name}' that the source does not have`,
       remedy: near === null ? "Take it out of `tables:`" : `Did you mean '${near}'?`,
     });
+  }
+}
+
+/** Nobody makes them: the target's tables are the sink's until the application is switched over. */
+function reportBeside(reportFor: ReportFor, { catalog }: PlanRequest, tables: readonly TablePlan[]): void {
+  for (const it of catalog.beside ?? []) {
+    const report = reportFor(tableId(it.name));
+    if (it.kind === "other") report({ severity: "note", code: "source.note", what: it.what, remedy: "" });
+    else report(viewFinding(it, tables));
   }
 }
 

@@ -55,7 +55,7 @@ export async function openSourceService(settings: Settings, tables: () => readon
     applied: (signal) => follower.latest(signal),
     newLogId: randomUUID,
   });
-  const encoder = createEncoder({ prefix, registry, clock });
+  const encoder = createEncoder({ prefix, registry, clock, connector: settings.source.kind });
   const openSource = (): Promise<Source> => openSourceOf(settings, clock);
   // A source that keeps no log of its own has nothing to limit.
   const retention = settings.source.kind === "sqlite" ? settings.source.log : ({ retain: "applied", maxBytes: 0 } as const);

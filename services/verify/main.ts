@@ -1,4 +1,6 @@
 /** Wires verification: which connector stands behind which contract. */
+import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
+import { openDuckDbRowReader } from "../../connectors/duckdb/row-reader.js";
 import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
 import { openTargetText } from "../../connectors/postgres/target-text.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
@@ -7,11 +9,15 @@ import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
 import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import type { Clock } from "../../core/clock.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { ChangedKeys, RowReader } from "../../core/contracts/row-reader.js";
+import type { SourceRequests } from "../../core/contracts/source.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { TailraceError } from "../../core/errors.js";
+import type { TargetText } from "../../core/mapping/hashed-row.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
-import { theGroup } from "../../core/vocabulary/ids.js";
+import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import { finalCheck } from "./final-check.js";
@@ -26,13 +32,7 @@ export interface VerifierHost {
 
 /** `url`: of the target, or of the embedded PostgreSQL that the caller holds. Rejects with `plan.missing` before `apply`. */
 export async function openVerifier(settings: Settings, url: Secret, host: VerifierHost, signal: AbortSignal): Promise<Verifier> {
-  const { pipeline, source } = settings;
-  if (source.kind !== "sqlite") {
-    throw new TailraceError("not-yet", {
-      what: `Verification of a source of kind ${source.kind} is not built yet`,
-      where: { path: source.path },
-    });
-  }
+  const { pipeline } = settings;
   const group = theGroup;
   const held: AsyncDisposable[] = [];
   const hold = <T extends AsyncDisposable>(it: T): T => {
@@ -42,11 +42,11 @@ export async function openVerifier(settings: Settings, url: Secret, host: Verifi
   try {
     const plan = await planOf(settings, url, signal);
     const text = hold(openTargetText(url));
-    const reader = hold(openSqliteRowReader({ path: source.path, pipeline, group, plan, targetText: text.ask }));
+    const reader = hold(openSourceReader(settings, { plan, targetText: text.ask }, host));
     const describe: Parameters<typeof openPostgresRowReader>[0]["describe"] = (table) => reader.describe(table);
     const target = hold(await openPostgresRowReader({ url, pipeline, group, plan, describe }, signal));
     const store = hold(await openVerificationStore({ url, pipeline, group }, signal));
-    const requests = openSqliteRequests({ path: source.path, pipeline, group });
+    const requests = openSourceRequests(settings, host);
     hold({ [Symbol.asyncDispose]: async () => requests[Symbol.dispose]() });
     const plans = new Map(plan.tables.map((table) => [table.source, table]));
     const sides = { source: reader, target, changes: reader, plans, clock: host.clock, stallMs: host.stallMs };
@@ -62,6 +62,27 @@ export async function openVerifier(settings: Settings, url: Secret, host: Verifi
     await disposeAll(held);
     throw thrown;
   }
+}
+
+type SourceReader = RowReader & ChangedKeys & { describe(table: TableId): TableDescription };
+
+function openSourceReader(
+  { source, pipeline, stateDirectory }: Settings,
+  what: { readonly plan: TargetPlan; readonly targetText: TargetText },
+  { clock }: VerifierHost,
+): SourceReader {
+  const group = theGroup;
+  if (source.kind === "sqlite") return openSqliteRowReader({ path: source.path, pipeline, group, ...what });
+  // It reads beside the process that compares, which has the memory of the settings.
+  const memoryMb = Math.max(leastMemoryMb, Math.floor(source.memoryMb / 2));
+  return openDuckDbRowReader({ path: source.path, pipeline, group, stateDirectory, clock, memoryMb, ...what });
+}
+
+const leastMemoryMb = 200;
+
+function openSourceRequests({ source, pipeline, stateDirectory }: Settings, { stallMs }: VerifierHost): SourceRequests {
+  if (source.kind === "sqlite") return openSqliteRequests({ path: source.path, pipeline, group: theGroup });
+  return openDuckDbRequests({ path: source.path, pipeline, stateDirectory, answerMs: stallMs });
 }
 
 export interface ServiceHost {

@@ -165,6 +165,57 @@ test("every type arrives as what it is, by the first copy and by live changes, a
   expect(readdirSync(join(folder, ".tailrace")).filter((name) => name.startsWith("duckdb-"))).toEqual([]);
 });
 
+test("equality is proven while the application writes; what somebody changed at the target is found and mended", {
+  timeout: 240_000,
+}, async () => {
+  await createTypes();
+  await application.run(`CREATE TABLE stock (shop VARCHAR, sku INTEGER, n DECIMAL(12,2), seen TIMESTAMP_MS, PRIMARY KEY (shop, sku));
+    INSERT INTO stock SELECT 's' || range % 7, range, range / 4, TIMESTAMP '2024-01-01' + to_seconds(range) FROM range(20000);
+    CREATE TABLE heap (a INTEGER, b VARCHAR); INSERT INTO heap SELECT range % 1000, 'x' || range % 3 FROM range(5000)`);
+  settings({ verify: { rowsPerSecond: 1_000_000 } });
+  await done("apply");
+  const running = start(["run"], { cwd: folder });
+  await caughtUp();
+  let writes = 0;
+  const stop = new AbortController();
+  const writing = (async () => {
+    for (; !stop.signal.aborted; writes++) {
+      await application.run(`UPDATE stock SET n = n + 1 WHERE sku % 97 = ${writes % 97}; INSERT INTO heap VALUES (${writes}, 'new');
+        DELETE FROM heap WHERE a = ${writes % 1000} AND b = 'x1'; UPDATE kinds SET c5 = ${writes} WHERE id = 0; ${writes % 20 === 19 ? "CHECKPOINT" : ""}`);
+    }
+  })();
+  expect(await done("verify", "run")).toMatchObject({
+    kind: "VerifyRun",
+    outcome: "equal",
+    different: 0,
+    unsettled: 0,
+    offsets: { findings: [] },
+  });
+  expect(writes).toBeGreaterThan(0);
+  stop.abort();
+  await writing;
+  await done("wait", "verified", "--timeout", "120s");
+
+  await database.query(
+    "UPDATE stock SET n = n + 0.01 WHERE sku = 100; DELETE FROM heap WHERE a = 7 AND b = 'x0'; UPDATE kinds SET c33 = '[9]' WHERE id = 1",
+  );
+  const ended = await ask("verify", "run");
+  expect(ended.code).toBe(4);
+  const found = answerOf(ended) as { samples: { table: string; kind: string; columns: string[] }[] };
+  const kinds = new Set(found.samples.map(({ table, kind, columns }) => `${table} ${kind} ${columns.join()}`));
+  expect(kinds).toEqual(new Set(["stock changed n", "kinds changed c33", "heap missing "]));
+  const shown = await tailrace(["verify", "show", "--show-values"], { cwd: folder });
+  expect(shown.stdout).toContain("target [9]");
+  expect(await done("verify", "repair")).toMatchObject({ kind: "VerifyRepair", different: 0, waiting: 0, why: null });
+  expect(await done("verify", "run")).toMatchObject({ outcome: "equal" });
+  expect(await done("verify", "status")).toMatchObject({ openMismatches: 0 });
+  running.child.kill("SIGTERM");
+  expect((await running.ended).code).toBe(0);
+  // Nobody tells any more; what is there is still compared.
+  expect(await done("verify", "run")).toMatchObject({ outcome: "equal" });
+  await application.kill();
+});
+
 test("a changed table stops the pipeline by name; apply goes on with the new column", { timeout: 120_000 }, async () => {
   await application.run("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER); INSERT INTO t SELECT range, range FROM range(100)");
   settings();

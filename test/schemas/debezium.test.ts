@@ -78,6 +78,12 @@ describe("Debezium's envelope", () => {
     });
   });
 
+  it("names the connector that captures", () => {
+    const ours = JSON.parse(tableSchemas({ topic: topic("tr.orders"), table: orders }, "duckdb").envelope) as RecordSchema;
+    const source = fieldOf(ours, "source")?.type as RecordSchema;
+    expect([source.namespace, source["connect.name"]]).toEqual(["io.debezium.connector.duckdb", "io.debezium.connector.duckdb.Source"]);
+  });
+
   it("has the transaction block", () => {
     const block = optionalRecord("transaction");
     expect([block.namespace, block.name, block["connect.name"]]).toEqual(["event", "block", "event.block"]);

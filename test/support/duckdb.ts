@@ -98,8 +98,9 @@ export class DuckDbFile implements AsyncDisposable {
     return this.#open;
   }
 
-  requests(): SourceRequests {
-    return openDuckDbRequests(this.#place());
+  /** `answerMs`: how long a marker waits for its answer. */
+  requests(answerMs = 0): SourceRequests {
+    return openDuckDbRequests({ ...this.#place(), answerMs });
   }
 
   #place() {

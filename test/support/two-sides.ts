@@ -2,8 +2,6 @@
  * A live SQLite file and the PostgreSQL it is replicated to, in one process and without a log between them: batches of the source go straight into
  * a session of the target. For what reads both sides.
  */
-import type { Control } from "../../core/contracts/change.js";
-import type { WindowPart } from "../../core/contracts/log.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
 import type { Batch, Source } from "../../core/contracts/source.js";
@@ -14,13 +12,13 @@ import { openTargetText, type TargetTextAsker } from "../../connectors/postgres/
 import { openSqliteRowReader, type SqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { makePlan, type PlanRequest } from "../../core/plan/make-plan.js";
 import { Secret } from "../../core/secret.js";
-import { theGroup, writerEpoch } from "../../core/vocabulary/ids.js";
+import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
+import { applyBatch } from "./apply-batch.js";
 import { freshBeginning } from "./follower.js";
 import { freshDatabase, type TestDatabase } from "./postgres.js";
 import { SourceFile } from "./sqlite.js";
-import { windowOf } from "./synthetic-window.js";
 
 const never = new AbortController().signal;
 
@@ -102,17 +100,7 @@ export class TwoSides implements AsyncDisposable {
     const { value, done } = await this.#pending;
     this.#pending = null;
     if (done === true) return;
-    const parts: WindowPart[] = [];
-    const controls: Control[] = [];
-    for await (const part of value.parts(this.#abort.signal)) {
-      if (part.kind === "control") controls.push(part.control);
-      else parts.push(part);
-    }
-    const phase = value.end().phases.get(theGroup) ?? "streaming";
-    const { session, source } = this.parts;
-    await session.apply(windowOf({ before: session.applied, parts, controls, phase, to: value.position }), this.#abort.signal);
-    await source.acknowledged(value.position, writerEpoch(1));
-    if (phase === "streaming" && session.unfinished()) await session.finish(this.#abort.signal);
+    await applyBatch(this.parts, value, this.#abort.signal);
   }
 
   /** Replicates until it is disposed. `beforeEach`: to be slow. */

@@ -8,9 +8,12 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../../core/clock.js";
 import { isAbort, TailraceError } from "../../../core/errors.js";
+import type { Engine } from "./engine.js";
 import { type Answer, type Call, type Method, readError, type Reply, type Request } from "./messages.js";
 
 export interface EngineProcessOptions {
+  /** `compare`: the source's engine. `view`: the one that reads copies for the verifier. */
+  readonly kind: "compare" | "view";
   readonly clock: Clock;
   /** What DuckDB may take; the process as a whole may take `overheadMb` more. */
   readonly memoryMb: number;
@@ -28,7 +31,7 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-export class EngineProcess implements AsyncDisposable {
+export class EngineProcess<E = Engine> implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   readonly #ended = new AbortController();
@@ -38,7 +41,7 @@ export class EngineProcess implements AsyncDisposable {
 
   constructor(options: EngineProcessOptions) {
     this.#options = options;
-    this.#child = fork(options.program ?? fileURLToPath(new URL("./worker.js", import.meta.url)), [], {
+    this.#child = fork(options.program ?? fileURLToPath(new URL("./worker.js", import.meta.url)), [options.kind], {
       serialization: "advanced",
       execArgv: ["--max-old-space-size=256"],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
@@ -60,7 +63,7 @@ export class EngineProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  async call<M extends Method>(method: M, request: Request<M>, signal: AbortSignal): Promise<Answer<M>> {
+  async call<M extends Method<E>>(method: M, request: Request<M, E>, signal: AbortSignal): Promise<Answer<M, E>> {
     signal.throwIfAborted();
     if (this.#why !== null) throw this.#why;
     const id = ++this.#calls;
@@ -74,7 +77,7 @@ export class EngineProcess implements AsyncDisposable {
             this.#end(new TailraceError("source.worker-ended", { what: "The engine's process does not listen", cause: failed }));
         });
       });
-      return answer as Answer<M>;
+      return answer as Answer<M, E>;
     } finally {
       signal.removeEventListener("abort", abort);
       this.#waiting.delete(id);

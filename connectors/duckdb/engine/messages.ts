@@ -3,13 +3,16 @@ import { type ErrorCode, isErrorCode } from "../../../core/error-catalogue.js";
 import { asTailraceError, TailraceError } from "../../../core/errors.js";
 import type { Engine } from "./engine.js";
 
-export type Method = keyof Engine;
-export type Request<M extends Method> = Parameters<Engine[M]>;
-export type Answer<M extends Method> = Awaited<ReturnType<Engine[M]>>;
+/** Of an engine `E`: the one that compares, unless another is named. */
+export type Method<E = Engine> = keyof E & string;
+export type Request<M extends Method<E>, E = Engine> = E[M] extends (...words: infer Words extends readonly unknown[]) => unknown
+  ? Words
+  : never;
+export type Answer<M extends Method<E>, E = Engine> = E[M] extends (...words: never[]) => infer Given ? Awaited<Given> : never;
 
 export interface Call {
   readonly id: number;
-  readonly method: Method;
+  readonly method: string;
   readonly request: readonly unknown[];
 }
 export type Reply =

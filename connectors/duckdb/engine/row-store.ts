@@ -1,5 +1,5 @@
 /** Rows on their way out of the engine: gathered or sorted once into temporary tables, then read in slices by row number. Memory stays bounded. */
-import { type DuckTable, keyColumns, sameKey, tableSql } from "../duck-table.js";
+import { type DuckTable, joinedKeys, keyColumns, sameJoinedKey, tableSql } from "../duck-table.js";
 import type { Database } from "./database.js";
 import type { TableChanges } from "./engine.js";
 
@@ -23,13 +23,13 @@ export class RowStore {
   async gather(table: DuckTable, { first, count }: TableChanges): Promise<void> {
     const { number: n } = table;
     const { relation, keys, row, key } = tableSql(table);
-    const join = keys.map(({ expression }, i) => `${expression} AS k${i}`).join(", ");
+    const join = joinedKeys(keys);
     const line = `json_array(j.ord, j.op, ${key("j")}, CASE WHEN j.op = 'd' THEN NULL ELSE ${row("r")} END)::VARCHAR`;
     this.#gathered.add(n);
     await this.database.run(
       `CREATE OR REPLACE TEMP TABLE i${n} AS SELECT j.ord, ${line} AS line
        FROM (SELECT * FROM state.j${n} WHERE ord >= ${first} AND ord < ${first + count}) AS j
-       LEFT JOIN (SELECT *, ${join} FROM ${relation}) AS r ON ${sameKey(table, "j", "r")} ORDER BY j.ord`,
+       LEFT JOIN (SELECT *, ${join} FROM ${relation}) AS r ON ${sameJoinedKey(table, "j", "r")} ORDER BY j.ord`,
     );
   }
 
@@ -45,11 +45,10 @@ export class RowStore {
       const texts = wanted.map((one) => `'${(one[i] ?? "").replaceAll("'", "''")}'`);
       return `${type.fromText(`unnest([${texts.join(", ")}])`)} AS k${i}`;
     });
-    const join = keys.map(({ expression }, i) => `${expression} AS k${i}`).join(", ");
-    const first = keyColumns(table, "r.").split(", ")[0] ?? "";
+    const join = joinedKeys(keys);
     return await this.#text(
-      `SELECT ${list(`json_array(${key("w")}, CASE WHEN ${first} IS NULL THEN NULL ELSE ${row("r")} END)`, keyColumns(table, "w."))} AS text
-       FROM (SELECT ${parts.join(", ")}) AS w LEFT JOIN (SELECT *, ${join} FROM ${relation}) AS r ON ${sameKey(table, "w", "r")}`,
+      `SELECT ${list(`json_array(${key("w")}, CASE WHEN r._tailrace_k0 IS NULL THEN NULL ELSE ${row("r")} END)`, keyColumns(table, "w."))} AS text
+       FROM (SELECT ${parts.join(", ")}) AS w LEFT JOIN (SELECT *, ${join} FROM ${relation}) AS r ON ${sameJoinedKey(table, "w", "r")}`,
     );
   }
 

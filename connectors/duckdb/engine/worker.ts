@@ -1,8 +1,9 @@
 /** The process that holds DuckDB: does what it is asked to, one thing after the other, and ends with its parent. */
 import { DiffEngine } from "./diff-engine.js";
 import { type Call, printError, type Reply } from "./messages.js";
+import { ViewEngine } from "./view-engine.js";
 
-const engine = new DiffEngine();
+const engine = process.argv[2] === "view" ? new ViewEngine() : new DiffEngine();
 let turn: Promise<void> = Promise.resolve();
 
 process.on("message", (call: Call) => {
@@ -14,8 +15,8 @@ process.once("disconnect", () => process.exit(0));
 async function serve({ id, method, request }: Call): Promise<void> {
   let reply: Reply;
   try {
-    const work = engine[method].bind(engine) as (...words: readonly unknown[]) => Promise<unknown>;
-    reply = { id, kind: "answer", answer: await work(...request) };
+    const methods = engine as unknown as Readonly<Record<string, (...words: readonly unknown[]) => Promise<unknown>>>;
+    reply = { id, kind: "answer", answer: await methods[method]?.(...request) };
   } catch (thrown) {
     reply = { id, kind: "error", error: printError(thrown) };
   }

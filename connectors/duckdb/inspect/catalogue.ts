@@ -6,6 +6,7 @@ import type { ColumnDescription } from "../../../core/vocabulary/table.js";
 import { columnType } from "../column-type.js";
 import { rowKeyColumn, rowKeyType, tableName } from "../duck-table.js";
 import { isGenerated } from "../generated-columns.js";
+import { besideOf } from "./beside.js";
 import { columnOfTerm, type ListedColumn, type ListedSchema, type ListedTable, placeOf } from "./schema.js";
 
 export interface CatalogueOptions {
@@ -23,6 +24,7 @@ export function catalogueOf(schema: ListedSchema, options: CatalogueOptions): So
   return {
     tables: entries.flatMap((entry) => (entry.kind === "table" ? [entry.table] : [])),
     refused: entries.flatMap((entry) => (entry.kind === "refused" ? [entry.refusal] : [])),
+    beside: besideOf(schema),
   };
 }
 

@@ -70,6 +70,7 @@ export class DuckDbInspector implements SourceInspector {
     const catalogue = catalogueOf(schema, { group: this.options.group, declaredKeys });
     const faulty = new Set<string>(refused.map(({ table }) => table));
     return {
+      ...catalogue,
       tables: catalogue.tables.filter(({ description }) => !faulty.has(description.table)),
       refused: [...catalogue.refused, ...refused],
     };

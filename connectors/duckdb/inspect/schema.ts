@@ -43,6 +43,11 @@ export interface ListedSequence {
   readonly cycle: boolean;
   readonly last: bigint | null;
 }
+export interface ListedMacro {
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: string;
+}
 export interface ListedSchema {
   readonly tables: readonly ListedTable[];
   /** All of these by `"schema"."table"`. */
@@ -51,6 +56,7 @@ export interface ListedSchema {
   readonly indexes: ReadonlyMap<string, readonly ListedIndex[]>;
   readonly views: readonly ListedView[];
   readonly sequences: readonly ListedSequence[];
+  readonly macros: readonly ListedMacro[];
 }
 
 export const placeOf = (schema: string, name: string): string => JSON.stringify([schema, name]);
@@ -65,6 +71,10 @@ export async function listSchema(database: Database): Promise<ListedSchema> {
       "SELECT schema_name AS schema, view_name AS name, sql FROM duckdb_views() WHERE database_name = 'src' AND NOT internal ORDER BY 1, 2",
     ),
     sequences: await listSequences(database),
+    macros: await database.rows<{ schema: string; name: string; kind: string }>(
+      `SELECT DISTINCT schema_name AS schema, function_name AS name, function_type AS kind FROM duckdb_functions()
+       WHERE database_name = 'src' AND NOT internal ORDER BY 1, 2`,
+    ),
   };
 }
 

@@ -1,0 +1,42 @@
+/** Batches of a source, straight into a session of the target, with no log in between. */
+import type { Control, Phase } from "../../core/contracts/change.js";
+import type { WindowPart } from "../../core/contracts/log.js";
+import type { Batch, Source } from "../../core/contracts/source.js";
+import type { TargetSession } from "../../core/contracts/target.js";
+import { theGroup, writerEpoch } from "../../core/vocabulary/ids.js";
+import type { Position } from "../../core/vocabulary/position.js";
+import { windowOf } from "./synthetic-window.js";
+
+export interface TakenWindow {
+  readonly parts: readonly WindowPart[];
+  readonly controls: readonly Control[];
+  readonly phase: Phase;
+  readonly to: Position;
+}
+
+export async function takeBatch(batch: Batch, signal: AbortSignal): Promise<TakenWindow> {
+  const parts: WindowPart[] = [];
+  const controls: Control[] = [];
+  for await (const part of batch.parts(signal)) {
+    if (part.kind === "control") controls.push(part.control);
+    else parts.push(part);
+  }
+  const phase = batch.end().phases.get(theGroup) ?? "streaming";
+  return { parts, controls, phase, to: batch.position };
+}
+
+export async function applyWindow(session: TargetSession, { parts, controls, phase, to }: TakenWindow, signal: AbortSignal): Promise<void> {
+  await session.apply(windowOf({ before: session.applied, parts, controls, phase, to }), signal);
+  if (phase === "streaming" && session.unfinished()) await session.finish(signal);
+}
+
+export async function applyBatch(
+  { source, session }: { readonly source: Source; readonly session: TargetSession },
+  batch: Batch,
+  signal: AbortSignal,
+): Promise<void> {
+  const taken = await takeBatch(batch, signal);
+  await session.apply(windowOf({ before: session.applied, ...taken }), signal);
+  await source.acknowledged(batch.position, writerEpoch(1));
+  if (taken.phase === "streaming" && session.unfinished()) await session.finish(signal);
+}
