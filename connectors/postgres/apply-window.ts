@@ -19,14 +19,20 @@ import { fenceError, isFenced } from "./fence.js";
 import { isRowError } from "./pg-errors.js";
 import { replay } from "./replay.js";
 import { addCountsQuery, advanceQuery, fenceAndAdvanceQuery, fenceQuery, readState } from "./state.js";
+import { type StagedWindow, stagedLive } from "./stage-window.js";
 import { OutOfOrder, WindowBuffer } from "./window-buffer.js";
-import { liveQueries, writeSegments } from "./write-segments.js";
+import { writeSegments } from "./write-segments.js";
 
 type Parts = (signal: AbortSignal) => AsyncIterable<WindowPart>;
 
-export async function applyWindow(context: ApplyContext, window: Window, signal: AbortSignal): Promise<Counts> {
+export async function applyWindow(
+  context: ApplyContext,
+  { window, staged }: { readonly window: Window; readonly staged: StagedWindow | null },
+  signal: AbortSignal,
+): Promise<Counts> {
   try {
     try {
+      if (staged !== null) return await applyInOneGo(context, window, refuseBackwards(window), staged);
       return await applyInSets(context, window, (s) => window.parts(s), signal);
     } catch (thrown) {
       if (!(thrown instanceof OutOfOrder)) throw thrown;
@@ -56,7 +62,7 @@ async function applyInSets(context: ApplyContext, window: Window, parts: Parts, 
     }
     signal.throwIfAborted();
     const after = refuseBackwards(window);
-    if (!streamed.isOpen && !buffer.hasChunks()) return await applyInOneGo(context, window, after, buffer);
+    if (!streamed.isOpen && !buffer.hasChunks()) return await applyInOneGo(context, window, after, stagedLive(context, buffer));
     await streamed.write(buffer);
     signal.throwIfAborted();
     return await streamed.end(after);
@@ -66,11 +72,13 @@ async function applyInSets(context: ApplyContext, window: Window, parts: Parts, 
   }
 }
 
-async function applyInOneGo(context: ApplyContext, window: Window, after: AppliedCut, buffer: WindowBuffer): Promise<Counts> {
+async function applyInOneGo(
+  context: ApplyContext,
+  window: Window,
+  after: AppliedCut,
+  { live, counts }: Omit<StagedWindow, "window">,
+): Promise<Counts> {
   const { place, epoch, tables, pipelined } = context;
-  const tally = new Tally();
-  const live = liveQueries(tables, buffer.take(), tally);
-  const counts = tally.checked();
   const queries: readonly Query[] = [
     { text: "BEGIN" },
     fenceAndAdvanceQuery({ place, epoch, before: window.before }, after),

@@ -7,6 +7,7 @@ import { TailraceError } from "../../core/errors.js";
 import type { OwnerEpoch, TableId } from "../../core/vocabulary/ids.js";
 import type { ApplyContext } from "./apply-context.js";
 import { applyWindow } from "./apply-window.js";
+import { type StagedWindow, stageWindow } from "./stage-window.js";
 import { Connection } from "./connection.js";
 import { childrenOf, type TargetTables } from "./controls.js";
 import { finishTables } from "./finish.js";
@@ -19,6 +20,7 @@ import { loadTables, type TargetTable } from "./target-table.js";
 export class PostgresSession implements TargetSession {
   #applied: AppliedCut | null;
   #busy = false;
+  #staged: StagedWindow | null = null;
   /** Tables whose UNIQUE and foreign keys are off. */
   readonly #underRepair: Set<TableId>;
   readonly #finished: Set<TableId>;
@@ -65,9 +67,17 @@ export class PostgresSession implements TargetSession {
     this.ownership.assertHeld();
   }
 
+  async stage(window: Window, signal: AbortSignal): Promise<void> {
+    this.#staged = null;
+    this.#staged = await stageWindow(this.context, window, signal);
+  }
+
   async apply(window: Window, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {
+    const staged = this.#staged?.window === window ? this.#staged : null;
+    // What was staged may be staged in vain, when windows were joined; it must not be held for ever.
+    this.#staged = null;
     return this.#alone(async () => {
-      const counts = await applyWindow(this.context, window, signal);
+      const counts = await applyWindow(this.context, { window, staged }, signal);
       this.#applied = window.after();
       for (const control of window.controls) this.#remember(control);
       return counts;

@@ -80,6 +80,11 @@ export interface TargetSession extends AsyncDisposable {
   /** Legal at any time, costs nothing. Throws when the owner's lock is lost: somebody else may own the target by now. */
   assertOwned(): void;
   /**
+   * A hint: this window is to be applied next. Legal while another is. What needs no database is done ahead; nothing is sent, nothing rejects: whatever is
+   * wrong with the window `apply` will find.
+   */
+  stage(window: Window, signal: AbortSignal): Promise<void>;
+  /**
    * One window, one transaction, first statement the compare-and-set on (before, epoch, direction). Durable on return: rows,
    * `window.after()`, conservation counts. Rejects with nothing changed, or with `target.undecided` when the COMMIT's answer was lost: then
    * `own` again and compare.

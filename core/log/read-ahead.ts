@@ -1,7 +1,8 @@
 /**
- * Reads on while the target works on a window, so that fetching and decoding cost the target's time nothing and the next window of a backlog is a
- * large one. It is the only reader meanwhile: whoever asked for it reads nothing until `end` has returned.
+ * Reads on while the target works on a window, so that fetching, decoding and staging cost the target's time nothing and the next window of a backlog
+ * is a large one. It is the only reader meanwhile: whoever asked for it reads nothing until `end` has returned.
  */
+import { breathe } from "../clock.js";
 import { isAbort } from "../errors.js";
 
 export class ReadAhead {
@@ -30,6 +31,8 @@ export class ReadAhead {
     // By hand: AbortSignal.any would leave one dependent signal per window with the long-lived one.
     signal.addEventListener("abort", stop, { once: true });
     try {
+      // The window in hand goes out first.
+      await breathe();
       while (!signal.aborted && !this.#stop.signal.aborted && hasRoom()) await step(this.#stop.signal);
     } catch (thrown) {
       if (!(this.#stop.signal.aborted && isAbort(thrown))) this.#failure = thrown;

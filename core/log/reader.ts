@@ -6,56 +6,30 @@
  * `window.after()` with the rows. Holds nothing durable: after a crash it goes on from the applied cut and reads again what it needs.
  * Memory is bounded by bytes: partitions that the oldest cut does not need are paused; a window above the bound is streamed.
  * One thing at a time reads from the tail: whoever asks for windows, a streamed window in its parts, or the read-ahead beside a buffered one.
+ * The read-ahead also decides: what comes next is then counted from a window whose commit is still awaited. Should that fail, this reader ends.
  */
-import type { Clock } from "../clock.js";
-import type { AppliedCut, ChangeDecoder, LogReader, ReaderState, Window } from "../contracts/log.js";
-import type { LogStore, LogTail, StoredRecord } from "../contracts/log-store.js";
+import type { AppliedCut, LogReader, ReaderState, Window } from "../contracts/log.js";
+import type { LogTail, StoredRecord } from "../contracts/log-store.js";
 import { passing } from "../crash-points.js";
 import { TailraceError } from "../errors.js";
 import { cutsTopic, snapshotTopic } from "../topics.js";
-import { type GroupId, type LogId, type Offset, offset, type Topic } from "../vocabulary/ids.js";
+import { type LogId, type Offset, offset, type Topic } from "../vocabulary/ids.js";
 import { comparePositions, formatPosition, isAbove, type Position, samePosition } from "../vocabulary/position.js";
-import { CutQueue, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
+import { CutQueue, type Decision as QueueDecision, isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
 import { cutHeld, gap, isHeld, readLogId } from "./cuts-held.js";
 import { decodeUpToFailure } from "./each-record.js";
 import { heldBytes, Lane } from "./lane.js";
-import { direct, type FlowLimits, Lanes } from "./lanes.js";
+import { direct, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
+import { defaultLimits, type LogReaderOptions, type ReaderLimits } from "./reader-options.js";
 import { allRules, type ProtocolRules } from "./rules.js";
 import { BufferedWindow, StreamedWindow, waitsFor, type WindowSource } from "./windows.js";
 
-export interface LogReaderOptions {
-  readonly store: LogStore;
-  readonly decoder: ChangeDecoder;
-  readonly clock: Clock;
-  readonly prefix: string;
-  readonly group: GroupId;
-  /** Topics whose records count: one per table, and `.snapshot`. */
-  readonly topics: readonly Topic[];
-  readonly limits?: Partial<ReaderLimits>;
-  readonly rules?: ProtocolRules;
-}
-/** Above `totalBytes` an incomplete window is streamed. */
-export interface ReaderLimits extends FlowLimits {
-  readonly mergeRecords: number;
-  /** An undecided cut stops the reader after this. */
-  readonly watchdogMs: number;
-  /** How often an idle or undecided reader looks whether the log still holds what it has read. */
-  readonly verifyMs: number;
-  /** While a window of this many bytes is applied, the reader reads on. Smaller ones are done before it would be worth it. */
-  readonly aheadBytes: number;
-}
-const defaultLimits: ReaderLimits = {
-  laneBytes: 4 << 20,
-  totalBytes: 16 << 20,
-  mergeRecords: 20_000,
-  watchdogMs: 30_000,
-  verifyMs: 5_000,
-  aheadBytes: 256 << 10,
-};
 /** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
 const cutsHeld = 20_000;
+
+type Decision = Exclude<QueueDecision, { readonly kind: "window" }> | { readonly kind: "window"; readonly window: BufferedWindow };
 
 export class CutLogReader implements LogReader, WindowSource {
   readonly #options: LogReaderOptions;
@@ -77,6 +51,9 @@ export class CutLogReader implements LogReader, WindowSource {
   /** Of a record that cannot be read. What was here before it is handed over; unless `.cuts`, alone followed then, has a start beyond it, it is thrown. */
   #unreadable: Error | null = null;
   #verifiedMs = 0;
+  /** Decided while the window before it is applied. */
+  #next: Decision | null = null;
+  #settled: Window | null = null;
 
   constructor(options: LogReaderOptions) {
     this.#options = options;
@@ -109,27 +86,25 @@ export class CutLogReader implements LogReader, WindowSource {
 
   async *windows(after: AppliedCut | null, signal: AbortSignal): AsyncIterable<Window> {
     await this.#open(after, signal);
-    const queue = this.#required();
-    for (let window: BufferedWindow; ; ) {
+    for (;;) {
       signal.throwIfAborted();
-      await this.#takeWhatIsThere(signal);
-      const decision = queue.decide(this.#lanes.byTopic);
+      if (this.#next === null) await this.#takeWhatIsThere(signal);
+      const decision: Decision = this.#next ?? this.#decide();
+      this.#next = null;
       switch (decision.kind) {
         case "obey":
           await this.#obey(decision.start, signal);
           break;
         case "window":
-          this.#decided();
-          window = new BufferedWindow(this, decision.cut);
-          yield* this.#hand(window, this.#readAhead(window, signal));
+          yield* this.#hand(decision.window, this.#readAhead(decision.window, signal));
           break;
         case "incomplete":
-          if (!decision.exhausted && this.#lanes.heldBytes() > this.#limits.totalBytes) {
-            this.#decided();
-            yield* this.#hand(new StreamedWindow(this, decision.cut), null);
-          } else {
+          if (decision.exhausted || this.#lanes.heldBytes() <= this.#limits.totalBytes) {
             await this.more(decision.cut, waitsFor(decision.cut, this.base), signal);
+            break;
           }
+          this.#decided();
+          yield* this.#hand(new StreamedWindow(this, decision.cut), null);
           break;
         case "nothing":
           this.#undecided = null;
@@ -145,17 +120,44 @@ export class CutLogReader implements LogReader, WindowSource {
     } finally {
       await ahead?.end();
     }
-    const after = window.after();
-    window.settle();
-    this.#applied = after;
-    this.#required().settle(after);
+    this.#settle(window);
     ahead?.rethrow();
   }
 
-  #readAhead({ bytes }: BufferedWindow, signal: AbortSignal): ReadAhead | null {
-    if (bytes < this.#limits.aheadBytes) return null;
-    const step = (stop: AbortSignal): Promise<void> => this.#pump(null, signal, stop);
-    return new ReadAhead(step, () => this.#hasRoom(), signal);
+  /** From here on everything is counted from the window's end. Idempotent. */
+  #settle(window: BufferedWindow | StreamedWindow): void {
+    if (this.#settled === window) return;
+    this.#settled = window;
+    this.#applied = window.after();
+    window.settle();
+    this.#required().settle(this.#applied);
+  }
+
+  #decide(): Decision {
+    const decision = this.#required().decide(this.#lanes.byTopic);
+    if (decision.kind !== "window") return decision;
+    this.#decided();
+    return { kind: "window", window: new BufferedWindow(this, decision.cut) };
+  }
+
+  #readAhead(window: BufferedWindow, signal: AbortSignal): ReadAhead | null {
+    if (window.bytes < this.#limits.aheadBytes) return null;
+    const step = async (stop: AbortSignal): Promise<void> => {
+      const due = this.#next === null && this.#lanes.heldBytes() >= this.#limits.showBytes;
+      if (!due || !(await this.#decideAhead(window, signal))) await this.#pump(null, signal, stop);
+    };
+    // Once a start is obeyed, what is read before its places are sought would be taken for its own.
+    return new ReadAhead(step, () => this.#next?.kind !== "obey" && this.#hasRoom(), signal);
+  }
+
+  /** False: nothing is whole yet. */
+  async #decideAhead(window: BufferedWindow, signal: AbortSignal): Promise<boolean> {
+    this.#settle(window);
+    const decision = this.#decide();
+    if (decision.kind === "incomplete" || decision.kind === "nothing") return false;
+    this.#next = decision;
+    if (decision.kind === "window") await this.#options.ahead?.(decision.window, signal);
+    return true;
   }
 
   // ── what windows need (WindowSource) ──
@@ -216,7 +218,8 @@ export class CutLogReader implements LogReader, WindowSource {
   }
 
   #hasRoom(): boolean {
-    return this.#lanes.heldBytes() < this.#limits.totalBytes && this.#required().size < cutsHeld;
+    const next = this.#next?.kind === "window" ? this.#next.window.bytes : 0;
+    return this.#lanes.heldBytes() + next < this.#limits.totalBytes && this.#required().size < cutsHeld;
   }
 
   async #take(records: readonly StoredRecord[], signal: AbortSignal): Promise<void> {

@@ -14,7 +14,7 @@ import { countedTopics } from "../../core/topics.js";
 import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
-import { SinkService } from "./sink-service.js";
+import { type Ahead, SinkService } from "./sink-service.js";
 
 export interface ServiceHost {
   readonly metrics: Metrics;
@@ -30,8 +30,8 @@ export async function openSinkService(settings: Settings, url: Secret, host: Ser
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
   const decoder = createDecoder({ registry });
   const publisher = new LogAppliedPublisher(store, clock, prefix);
-  const openReader = (tables: readonly TableId[]): CutLogReader => {
-    return new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics: countedTopics(prefix, tables) });
+  const openReader = (tables: readonly TableId[], ahead: Ahead): CutLogReader => {
+    return new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics: countedTopics(prefix, tables), ahead });
   };
   const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline }, signal);
   return new SinkService({ pipeline, group: theGroup, clock, log, metrics, store, publisher, openTarget, openReader });

@@ -23,9 +23,10 @@ export interface SinkServiceOptions {
   readonly store: LogStore;
   readonly publisher: AppliedPublisher;
   readonly openTarget: (signal: AbortSignal) => Promise<Target>;
-  /** `tables`: all that the log may hold changes of. */
-  readonly openReader: (tables: readonly TableId[]) => LogReader;
+  /** `tables`: all that the log may hold changes of. `ahead` hears of windows that the reader has ready while one is applied. */
+  readonly openReader: (tables: readonly TableId[], ahead: Ahead) => LogReader;
 }
+export type Ahead = (window: Window, signal: AbortSignal) => Promise<void>;
 
 const takeoverMs = 3_000;
 const watchMs = 500;
@@ -137,7 +138,7 @@ export class SinkService implements Service, AsyncDisposable {
     await using session = await target.own({ group, direction: "forward", takeoverMs }, signal);
     // Tables that an earlier plan had are among them: a cut from then counts their records.
     const known = await target.totals(group, signal);
-    await using reader = openReader([...known.keys()]);
+    await using reader = openReader([...known.keys()], (window, s) => session.stage(window, s));
     this.#reader = reader;
     this.#applied = session.applied;
     const onOpen = (): void => {

@@ -121,6 +121,45 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       expect(await context.rows(parentPlan)).toEqual([["1", "p1"]]);
     });
 
+    it("applies a staged window as it applies any other, and stages without doing anything", async () => {
+      await using owner = await prepared();
+      const first = owner.window({ parts: [changesOf(parentTable, created(1, [n(1)], parentRow(1)), created(2, [n(2)], parentRow(2)))] });
+      const second = windowOf({
+        before: first.after(),
+        parts: [
+          changesOf(parentTable, updated(3, [n(1)], parentRow(1, "one")), updated(4, [n(1)], parentRow(1, "uno")), deleted(5, [n(2)])),
+        ],
+      });
+      await owner.session.stage(second, never);
+      expect(await context.rows(parentPlan)).toEqual([]);
+      await owner.session.apply(first, never);
+      const counts = await owner.session.apply(second, never);
+      expect(await context.rows(parentPlan)).toEqual([["1", "uno"]]);
+      expect(counts.get(tableId("parent"))).toEqual({ ...nothing, taken: 3, folded: 1, applied: 2 });
+      expect(await target.applied(theGroup, never)).toEqual(second.after());
+      // What was done ahead is not done again.
+      expect(second.timesRead()).toBe(1);
+    });
+
+    it("forgets what was staged when another window comes, and finds out only when it is applied what is wrong with one", async () => {
+      await using owner = await prepared();
+      const staged = owner.window({ parts: [changesOf(parentTable, created(1, [n(1)], parentRow(1, "staged")))] });
+      await owner.session.stage(staged, never);
+      await owner.apply(changesOf(parentTable, created(1, [n(1)], parentRow(1, "applied"))));
+      expect(await context.rows(parentPlan)).toEqual([["1", "applied"]]);
+      const bad = owner.window({ parts: [changesOf(parentTable, created(2, [n(2)], [n(2), "nul\0"]))] });
+      await owner.session.stage(bad, never);
+      await expect(owner.session.apply(bad, never)).rejects.toMatchObject({ code: "value.nul", where: { key: "2" } });
+      const late = owner.window({ parts: [changesOf(parentTable, created(3, [n(3)], parentRow(3)))] });
+      await owner.session.stage(late, never);
+      await owner.apply(changesOf(parentTable, created(2, [n(2)], parentRow(2))));
+      await expect(owner.session.apply(late, never)).rejects.toMatchObject({ code: "target.applied-backwards" });
+      expect(await context.rows(parentPlan)).toEqual([
+        ["1", "applied"],
+        ["2", "p2"],
+      ]);
+    });
+
     it("refuses another log", async () => {
       await using owner = await prepared();
       await owner.apply(changesOf(parentTable, created(1, [n(1)], parentRow(1))));

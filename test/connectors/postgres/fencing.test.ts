@@ -148,7 +148,7 @@ describe("fencing", () => {
         if (step > last) return won;
         const window = windowOf({ before, parts: [changesOf(parentTable, created(step, [BigInt(step)], parentRow(step)))] });
         try {
-          await applyWindow(racer, window, never);
+          await applyWindow(racer, { window, staged: null }, never);
           won += 1;
         } catch (thrown) {
           expect(thrown).toMatchObject({ code: "target.applied-backwards" });

@@ -11,7 +11,8 @@ import type {
   Window,
 } from "../../../core/contracts/log.js";
 import { TailraceError } from "../../../core/errors.js";
-import { CutLogReader, type ReaderLimits } from "../../../core/log/reader.js";
+import { CutLogReader } from "../../../core/log/reader.js";
+import type { LogReaderOptions, ReaderLimits } from "../../../core/log/reader-options.js";
 import { CutLogWriter } from "../../../core/log/writer.js";
 import { countedTopics, topicSpecs } from "../../../core/topics.js";
 import {
@@ -109,7 +110,7 @@ export class LogContext {
     return writer.open({ firstClaim, epochSeen: writerEpoch(0), claiming: async () => {} }, signal);
   }
 
-  reader(limits: Partial<ReaderLimits> = {}): CutLogReader {
+  reader(limits: Partial<ReaderLimits> = {}, ahead: LogReaderOptions["ahead"] = async () => {}): CutLogReader {
     const store = this.log.store();
     const counting: ChangeDecoder = {
       decode: (records, until) => {
@@ -117,7 +118,7 @@ export class LogContext {
         return decoder.decode(records, until);
       },
     };
-    return new CutLogReader({ store, decoder: counting, clock: this.clock, prefix, group: theGroup, topics: this.topics, limits });
+    return new CutLogReader({ store, decoder: counting, clock: this.clock, prefix, group: theGroup, topics: this.topics, limits, ahead });
   }
 
   /** Windows until the log is applied up to `until`; the state goes on in `applied`. */

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Window } from "../../../core/contracts/log.js";
 import { topic } from "../../../core/vocabulary/ids.js";
 import { formatPosition } from "../../../core/vocabulary/position.js";
 import { append, at, LogContext, look, prefix, type Seen, signal } from "./log-context.js";
@@ -40,6 +41,28 @@ describe("reading ahead", () => {
     );
   });
 
+  it("shows the next window while the one before it is applied, and hands over that very window", async () => {
+    const log = await context();
+    await fill(log, 40);
+    log.log.pageRecords = 4;
+    const shown: Window[] = [];
+    const limits = { aheadBytes: 1, showBytes: 1, totalBytes: 3_000 };
+    await using reader = log.reader(limits, async (window) => void shown.push(window));
+    const handed: Window[] = [];
+    const rows: string[] = [];
+    for await (const window of reader.windows(null, signal)) {
+      handed.push(window);
+      const wanted = formatPosition(window.after().position) === "0:40:0" ? 0 : handed.length;
+      while (shown.length < wanted) await nextTurn();
+      rows.push(...(await look(window)).inOrder);
+      if (wanted === 0) break;
+    }
+    expect(handed.length).toBeGreaterThan(2);
+    expect(shown.map((window, i) => window === handed[i + 1])).toEqual(shown.map(() => true));
+    expect(shown).toHaveLength(handed.length - 1);
+    expect(rows).toEqual(Array.from({ length: 40 }, (_, i) => `${(i + 1) % 2 === 0 ? "a" : "b"}@0:${i + 1}:0`));
+  });
+
   it("does not read a long log once more for every writer that began in it", async () => {
     const log = await context();
     await fill(log, 1);
@@ -65,6 +88,7 @@ describe("reading ahead", () => {
       totalBytes: fc.constantFrom(2_000, 20_000, 1 << 20),
       mergeRecords: fc.constantFrom(1, 30, 20_000),
       pageRecords: fc.integer({ min: 1, max: 9 }),
+      showBytes: fc.constantFrom(1, 800, 1 << 20),
       turns: fc.integer({ min: 0, max: 20 }),
     });
     const property = fc.asyncProperty(fc.array(batch, { minLength: 1, maxLength: 15 }), limits, async (batches, chosen) => {
@@ -81,9 +105,17 @@ describe("reading ahead", () => {
       }
       const { pageRecords, turns, ...held } = chosen;
       log.log.pageRecords = pageRecords;
-      await using reader = log.reader({ ...held, aheadBytes: 1 });
+      const shown: Window[] = [];
+      let inHand: Window | null = null;
+      await using reader = log.reader({ ...held, aheadBytes: 1 }, async (window) => {
+        expect(window.before).toEqual(inHand?.after());
+        shown.push(window);
+      });
       const rows: string[] = [];
       for await (const window of reader.windows(null, signal)) {
+        // What was shown comes next, and before anything else is shown.
+        if (shown.length > 0) expect(shown.splice(0).map((one) => one === window)).toEqual([true]);
+        inHand = window;
         for (let i = 0; i < turns; i++) await nextTurn();
         const seen = await look(window);
         expect([...seen.rows].sort()).toEqual([...seen.inOrder].sort());

@@ -85,6 +85,7 @@ class ModelTargetSession implements TargetSession {
   }
 
   assertOwned(): void {}
+  async stage(): Promise<void> {}
 
   async apply(window: Window, signal: AbortSignal): Promise<ReadonlyMap<ReturnType<typeof tableId>, Conservation>> {
     const parts = await collect(window.parts(signal));

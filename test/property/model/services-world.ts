@@ -213,7 +213,8 @@ export class ServicesWorld implements TargetPlace {
     const { clock, options } = this;
     const store = ports.made("log", this.log.store());
     const publisher = ports.made("publisher", new LogAppliedPublisher(store, clock, prefix));
-    const limits = { mergeRecords: options.mergeRecords, totalBytes: options.heldBytes, laneBytes: options.heldBytes };
+    const held = { mergeRecords: options.mergeRecords, totalBytes: options.heldBytes, laneBytes: options.heldBytes };
+    const limits = { ...held, aheadBytes: 1, showBytes: 1 };
     return new SinkService({
       pipeline: prefix,
       group: theGroup,

@@ -119,6 +119,7 @@ export class Sink {
       epoch: ownerEpoch(owner),
       applied: world.target.applied,
       assertOwned: () => {},
+      stage: async () => {},
       apply: async (window) => {
         await this.#commit(window, owner, task);
         return new Map();

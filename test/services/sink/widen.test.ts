@@ -37,6 +37,7 @@ class PickySession implements TargetSession {
   readonly refused: Position[] = [];
 
   assertOwned(): void {}
+  async stage(): Promise<void> {}
   async apply(window: Window, signal: AbortSignal): ReturnType<TargetSession["apply"]> {
     const state = new Map<bigint, string>();
     for await (const part of window.inSourceOrder(signal)) {
