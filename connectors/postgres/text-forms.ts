@@ -3,27 +3,26 @@ import type { TargetRow } from "../../core/mapping/mapped.js";
 
 /** One column of the rows. Numbers and booleans have no character that an array literal gives a meaning to. */
 export function bareArray(rows: readonly TargetRow[], column: number): string {
-  let out = "{";
-  let comma = "";
-  for (const row of rows) {
-    out += comma + (row[column] ?? "NULL");
-    comma = ",";
-  }
-  return `${out}}`;
+  return `{${columnOf(rows, column, bare).join(",")}}`;
 }
 
 /** Quoted always: an empty text, a blank, `NULL`, a brace or a comma then mean themselves. */
 export function quotedArray(rows: readonly TargetRow[], column: number): string {
-  let out = "{";
-  let comma = "";
+  return `{${columnOf(rows, column, quoted).join(",")}}`;
+}
+
+/** Joined at once: a text that grows by each value is a tree of as many pieces until somebody reads it, and outlives its window's making. */
+function columnOf(rows: readonly TargetRow[], column: number, form: (value: string) => string): readonly string[] {
+  const values: string[] = [];
   for (const row of rows) {
     const value = row[column] ?? null;
-    if (value === null) out += `${comma}NULL`;
-    else out += `${comma}"${needsEscape.test(value) ? value.replaceAll(escaped, "\\$&") : value}"`;
-    comma = ",";
+    values.push(value === null ? "NULL" : form(value));
   }
-  return `${out}}`;
+  return values;
 }
+
+const bare = (value: string): string => value;
+const quoted = (value: string): string => `"${needsEscape.test(value) ? value.replaceAll(escaped, "\\$&") : value}"`;
 const needsEscape = /["\\]/;
 const escaped = /["\\]/g;
 

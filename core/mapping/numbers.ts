@@ -21,8 +21,8 @@ export function integerConverter(bits: 16 | 32 | 64): Convert {
     switch (typeof value) {
       case "bigint": {
         const n = Number(value);
-        // Comparing and printing big integers costs several times as much.
-        if (Number.isSafeInteger(n)) return n >= least && n <= most ? n.toString() : range;
+        // Comparing big integers costs several times as much; printing costs less than that of a number beyond 32 bits, which is printed as a double.
+        if (Number.isSafeInteger(n)) return n >= least && n <= most ? ((n | 0) === n ? n : value).toString() : range;
         return value >= min && value <= max ? value.toString() : range;
       }
       case "number":
