@@ -2,6 +2,7 @@ import type { CatalogueEntry } from "./catalogue-entry.js";
 import { copyErrors } from "./copy-errors.js";
 import { cutoverErrors } from "./cutover-errors.js";
 import { faultErrors } from "./fault-errors.js";
+import { fileTargetErrors } from "./file-target-errors.js";
 import { verifyErrors } from "./verify-errors.js";
 
 /** Every error code of Tailrace; `core/catalogue-entry.ts` says what the fields mean. */
@@ -372,6 +373,7 @@ const entries = {
 
   ...faultErrors,
   ...verifyErrors,
+  ...fileTargetErrors,
   ...cutoverErrors,
 
   "embedded.postgres-missing": {
