@@ -192,3 +192,16 @@ export interface FinalCheck {
   /** Both sides stand still at `at`. Differences are counted by table; none means equal. */
   check(at: Position, signal: AbortSignal): Promise<{ readonly equal: boolean; readonly rowsRead: number; readonly different: number }>;
 }
+
+/** The way back: what the application writes at the target from `open` on is carried to the source, until `close`. */
+export interface WayBackDesk {
+  /**
+   * Durable on return: whatever is committed at the target from here on will be told. Idempotent: an open one stays as it is. Waits for transactions that
+   * are running there. Answers where it begins.
+   */
+  open(group: GroupId, signal: AbortSignal): Promise<Position>;
+  /** Travels the way back like a change; whoever applies it there says so (`Passed.marker`). Legal while it is open. */
+  mark(group: GroupId, marker: MarkerId, signal: AbortSignal): Promise<void>;
+  /** What was not carried back by then never will be. Idempotent; answers what it removed. */
+  close(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+}
