@@ -40,6 +40,7 @@ export async function look(invocation: Invocation, { settings, parts, verifier }
     last,
     prediction,
     freeBytes: bavail * bsize,
+    wayBack: null,
     limits: { pauseMs: parts.limits.pauseMs, lagMs: options.durationMs("maxLag") ?? lagMsDefault, proofMs },
   };
 }

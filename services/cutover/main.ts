@@ -61,6 +61,7 @@ export async function openCutover({ settings, url, plan, limits, tell, check }: 
       desk: hold(openCutoverDesk({ url, pipeline })),
       check: new CheapestCheck(check, new WholeCheck({ inspector, target: comparer, tables })),
       hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
+      wayBack: null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),
       limits: { ...defaultLimits, ...limits },
       tell,

@@ -6,6 +6,7 @@ import { position } from "../../../core/vocabulary/position.js";
 import { Connection } from "../connection.js";
 import { parseConnectionUrl } from "../connection-url.js";
 import { markerQuery, type WayPlace } from "./marker.js";
+import { wayBackObstacles } from "./obstacles.js";
 import { withSourceErrors } from "./source-errors.js";
 import { closeWayBack, openWayBack, wayName } from "./way-back.js";
 import { readWayState } from "./way-state.js";
@@ -22,6 +23,7 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
     });
   };
   return {
+    obstacles: (group, signal) => ask(group, signal, wayBackObstacles),
     open: (group, signal) =>
       ask(group, signal, async (connection, place) => {
         const start = await openWayBack(connection, place);

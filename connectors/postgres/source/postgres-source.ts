@@ -9,6 +9,7 @@
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { BatchPart } from "../../../core/contracts/change.js";
 import type { Batch, Beginning, CaptureLogUse, Lag, RereadProgress, Source } from "../../../core/contracts/source.js";
+import { TailraceError } from "../../../core/errors.js";
 import { Secret } from "../../../core/secret.js";
 import { anchor, type WriterEpoch, writerEpoch } from "../../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../../core/vocabulary/position.js";
@@ -110,7 +111,7 @@ export class PostgresSource implements Source {
     try {
       yield* this.#told(beginning, signal);
     } catch (thrown) {
-      throw asSourceError(thrown);
+      throw await this.#explained(asSourceError(thrown));
     } finally {
       this.#isIterated = false;
     }
@@ -184,6 +185,15 @@ export class PostgresSource implements Source {
       yield batch;
       await this.#acknowledgedUpTo(batch.position, signal);
     }
+  }
+
+  /** A slot that is gone because the way back was closed is not lost. */
+  async #explained(error: unknown): Promise<unknown> {
+    if (!(error instanceof TailraceError) || error.code !== "source.slot-lost") return error;
+    return await this.#hold.refuseClosed().then(
+      () => error,
+      (closed: unknown) => asSourceError(closed),
+    );
   }
 
   async #read(begun: WayBeginning, relations: Relations, signal: AbortSignal): Promise<Reading & AsyncDisposable> {

@@ -1,10 +1,29 @@
 /** Tables of the way back: what was opened, how far it has come, and the markers that travel it. */
+import { allowStates } from "../cutover/schema.js";
 import { commented, type Migration } from "../migration.js";
+
+/** Of cutovers, from here on: the way back is opened before any write waits. */
+const states = [
+  "preparing",
+  "opening",
+  "pausing",
+  "fencing",
+  "draining",
+  "checking",
+  "readying",
+  "keeping",
+  "switching",
+  "switched",
+  "undoing",
+  "done",
+  "undone",
+];
 
 export const wayBackMigration: Migration = {
   number: 4,
   name: "way back",
   statements: [
+    ...allowStates(states),
     `CREATE TABLE tailrace.way_back (
   pipeline text NOT NULL,
   group_id integer NOT NULL,

@@ -17,7 +17,7 @@ import { type Lsn, parseLsn } from "./lsn.js";
 import type { WayPlace } from "./marker.js";
 import type { OpenedColumns } from "./relations.js";
 import { dropSlot, readSlot } from "./slot.js";
-import { beginOpening, endOpening, markClosed, readWayState } from "./way-state.js";
+import { beginOpening, endOpening, markClosed, markClosing, readWayState } from "./way-state.js";
 
 /** A slot waits for every transaction that is running when it is made. */
 const slotWaitMs = 20_000;
@@ -56,6 +56,8 @@ export async function openWayBack(connection: Connection, place: WayPlace): Prom
 export async function closeWayBack(connection: Connection, place: WayPlace): Promise<readonly string[]> {
   const state = await readWayState(connection, place);
   if (state === null) return [];
+  // First of all: whoever reads from the slot is to find that it was closed, not that it was lost.
+  await markClosing(connection, place);
   const removed: string[] = [];
   if (await dropSlot(connection, state.slot, wayName(place))) removed.push(`replication slot ${state.slot}`);
   const { rows } = await connection.query({ text: "SELECT FROM pg_publication WHERE pubname = $1", values: [state.publication] });

@@ -64,6 +64,7 @@ export class WayHold implements AsyncDisposable {
     const figures = await readSlot(this.connection, this.way.slot);
     const { slot } = figures;
     if (slot === null || slot.isLost) {
+      await this.refuseClosed();
       throw new TailraceError("source.slot-lost", {
         what: slot === null ? "The replication slot is gone" : "PostgreSQL has removed the log that the replication slot needs",
         where: { slot: this.way.slot },
@@ -82,6 +83,12 @@ export class WayHold implements AsyncDisposable {
       what: "The replication slot is beyond what was confirmed by us",
       where: { slot: state.slot, confirmed: formatLsn(limit), found: formatLsn(figures.slot.confirmed) },
     });
+  }
+
+  /** Rejects with `source.way-back-closed` when this opening is over: then its slot is missed by nobody. */
+  async refuseClosed(): Promise<void> {
+    const { opening } = await openWay(this.connection, this.options.place);
+    if (opening !== this.way.opening) throw closed();
   }
 
   /** Durable before the server hears of it. */

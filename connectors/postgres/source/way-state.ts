@@ -93,10 +93,17 @@ export async function endOpening(connection: Connection, { pipeline, group }: Wa
   });
 }
 
-/** What writers of its log need to remember stays. */
+export async function markClosing(connection: Connection, { pipeline, group }: WayPlace): Promise<void> {
+  await connection.query({
+    text: "UPDATE tailrace.way_back SET start_lsn = NULL, changed_at = now() WHERE pipeline = $1 AND group_id = $2",
+    values: [pipeline, group],
+  });
+}
+
+/** Everything is put back. What writers of its log need to remember stays. */
 export async function markClosed(connection: Connection, { pipeline, group }: WayPlace): Promise<void> {
   await connection.query({
-    text: `UPDATE tailrace.way_back SET start_lsn = NULL, identities = '{}', changed_at = now() WHERE pipeline = $1 AND group_id = $2`,
+    text: `UPDATE tailrace.way_back SET identities = '{}' WHERE pipeline = $1 AND group_id = $2 AND start_lsn IS NULL`,
     values: [pipeline, group],
   });
 }

@@ -53,7 +53,8 @@ describe("the slot of the way back", () => {
 
   it("tells everything again that the other side lacks, and recognises the transaction before it", async () => {
     await using world = await WayBackWorld.of(server, [other]);
-    await using follower = await world.follower(fast);
+    await world.run("CREATE TABLE noise (id integer, x text)", noise);
+    const follower = await world.follower(fast);
     for (let i = 1; i <= 5; i++) {
       await world.run(`INSERT INTO other VALUES (${i}, 1)`);
       await world.catchUp(follower);
@@ -67,10 +68,12 @@ describe("the slot of the way back", () => {
     );
     await follower.source[Symbol.asyncDispose]();
     const beginning = { resume: { position: cut.position, token: cut.end.resume, anchor: cut.end.anchor }, later: [], historySeen: 1 };
+    const next = follower.cuts[5]?.position ?? cut.position;
     const source = await world.open();
-    const batches = source.batches(beginning, never);
-    expect((await batches.next()).value).toMatchObject({ position: follower.cuts[5]?.position });
-    await batches.return();
+    await follower.restart(5, source);
+    await world.catchUp(follower);
+    expect(follower.replica.rows("other").map(([id]) => id)).toEqual(["1", "2", "3", "4", "5"]);
+    await follower[Symbol.asyncDispose]();
     const { opening, at } = decodeWayToken(cut.end.resume);
     const replaced = { ...beginning.resume, token: encodeWayToken({ opening, at, anchor: anchor(Buffer.from("another past")) }) };
     await expect(source.batches({ ...beginning, resume: replaced }, never).next()).rejects.toMatchObject({ code: "source.past-replaced" });
@@ -78,7 +81,7 @@ describe("the slot of the way back", () => {
     await expect(source.batches({ ...beginning, resume: { ...replaced, token: beyond } }, never).next()).rejects.toMatchObject({
       code: "source.past-replaced",
     });
-    const doubtful = { position: follower.cuts[5]?.position ?? at, anchor: anchor(Buffer.from("another past")) };
+    const doubtful = { position: next, anchor: anchor(Buffer.from("another past")) };
     await expect(source.batches({ ...beginning, later: [doubtful] }, never).next()).rejects.toMatchObject({ code: "source.past-replaced" });
   });
 

@@ -1,5 +1,6 @@
 /** What of PostgreSQL's changes is told, and what is not. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connectTarget } from "../../../../connectors/postgres/connect.js";
 import type { BatchPart, Change } from "../../../../core/contracts/change.js";
 import { TailraceError } from "../../../../core/errors.js";
 import { markerId, theGroup } from "../../../../core/vocabulary/ids.js";
@@ -85,7 +86,8 @@ describe("the way back", () => {
     await follower.next();
     const changes: Change[] = [];
     while (changes.length < 8) changes.push(...(await toldNext(follower)));
-    expect(changes.map(({ at: _, ...change }) => change)).toEqual([
+    const what = (change: Change): unknown => Object.fromEntries(Object.entries(change).filter(([name]) => name !== "at"));
+    expect(changes.map(what)).toEqual([
       { kind: "create", key: ["9007199254740993"], after: ["9007199254740993", "a", large, "1.50"] },
       { kind: "update", key: ["9007199254740993"], after: ["9007199254740993", null, large, "1.50"] },
       { kind: "rekey", from: ["9007199254740993"], key: ["-1"], after: ["-1", null, large, "1.50"] },
@@ -192,6 +194,16 @@ describe("the way back", () => {
     await world.catchUp(follower);
     expect(follower.replica.rows("item").map(([id]) => id)).toEqual(["1", "3"]);
     expect(follower.position?.history).toBe(first.history);
+  });
+
+  it("is gone without a trace when the pipeline is destroyed", async () => {
+    await using world = await WayBackWorld.of(server, [item]);
+    await using target = await connectTarget({ url: world.database.url, pipeline: backPipeline }, never);
+    expect(await target.destroy({ tables: true }, never)).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^replication slot /), "publication tailrace_back_1", "schema tailrace"]),
+    );
+    expect(await world.database.query("SELECT FROM pg_replication_slots WHERE database = current_database()")).toEqual([]);
+    expect(await world.database.query("SELECT FROM pg_publication")).toEqual([]);
   });
 
   it("carries a marker to its place among the changes", async () => {
