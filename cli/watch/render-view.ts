@@ -22,6 +22,7 @@ export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPa
     behindLine(view, paint, paces.changes),
     ...captureLogLines(view, paint),
     ...lookLines(view, paint),
+    ...wayBackLines(view, paint),
     ...verificationLines(view, paint),
     ...snapshotLines(view, paint, paces.snapshot),
     ...tableLines(view, paint),
@@ -74,6 +75,15 @@ function lookLines({ lastLook }: PipelineView, paint: Paint): readonly string[] 
 function captureLogLines({ captureLog }: PipelineView, paint: Paint): readonly string[] {
   if (captureLog === null || (captureLog.alarm === null && !captureLog.forgotten && captureLog.bytes < captureLog.maxBytes / 4)) return [];
   return [`  ${paint.dim("capture")}   ${captureLogLine(captureLog)}`];
+}
+
+function wayBackLines({ wayBack }: PipelineView, paint: Paint): readonly string[] {
+  if (wayBack === null) return [];
+  const { applied, behind } = wayBack;
+  const why = behind.why === null ? "" : paint.dim(`   (- : ${printable(behind.why)})`);
+  return [
+    `  ${paint.dim("way back")}  source at ${applied ?? "-"}   behind ${formatCount(behind.changes)} changes   ${formatMs(behind.ms)}${why}`,
+  ];
 }
 
 function verificationLines({ verification }: PipelineView, paint: Paint): readonly string[] {

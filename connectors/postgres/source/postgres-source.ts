@@ -11,7 +11,7 @@ import type { BatchPart } from "../../../core/contracts/change.js";
 import type { Batch, Beginning, CaptureLogUse, Lag, RereadProgress, Source } from "../../../core/contracts/source.js";
 import { TailraceError } from "../../../core/errors.js";
 import { Secret } from "../../../core/secret.js";
-import { anchor, type WriterEpoch, writerEpoch } from "../../../core/vocabulary/ids.js";
+import { anchor, type TableId, type WriterEpoch, writerEpoch } from "../../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../../core/vocabulary/position.js";
 import { type ConnectionSettings, parseConnectionUrl } from "../connection-url.js";
 import { defaultInboxLimits, Inbox, type InboxLimits } from "./inbox.js";
@@ -93,6 +93,11 @@ export class PostgresSource implements Source {
     this.#epoch = hold.way.writerEpoch;
     this.#confirmed = figures.slot?.confirmed ?? lsn(0);
     this.#looking = this.#look();
+  }
+
+  /** Those that are told. */
+  get tables(): readonly TableId[] {
+    return this.#hold.tables.map(({ plan }) => plan.source);
   }
 
   epochSeen(): WriterEpoch {
