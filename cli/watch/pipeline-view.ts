@@ -136,9 +136,21 @@ export function viewOf(observed: Observed): PipelineView {
     tables: tablesOf(observed, progressOf(details["reread"])),
     verification: observed.verification ?? null,
     needsPerson,
-    next: [...new Set([...nextOf(state, services, observed.target), ...(alarm === null ? [] : ["tailrace doctor"])])],
+    next: [
+      ...new Set([
+        ...nextOf(
+          state,
+          services.filter((one) => !isIdleWayBack(one)),
+          observed.target,
+        ),
+        ...(alarm === null ? [] : ["tailrace doctor"]),
+      ]),
+    ],
   };
 }
+
+/** Before a cutover it has nothing to do and nothing to say. */
+export const isIdleWayBack = ({ service, code }: ServiceView): boolean => service === "reverse" && code === "source.way-back-closed";
 
 const lookOf = (value: unknown): LookFigures | null => (typeof value === "object" && value !== null ? (value as LookFigures) : null);
 const captureLogOf = (value: unknown): CaptureLogStatus | null =>

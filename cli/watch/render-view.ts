@@ -5,7 +5,7 @@ import type { Paint } from "../output/output.js";
 import { cell, renderTable } from "../output/table.js";
 import { captureLogLine } from "./capture-log-text.js";
 import type { Pace } from "./pace.js";
-import type { PipelineState, PipelineView, ServiceView, TableView } from "./pipeline-view.js";
+import { isIdleWayBack, type PipelineState, type PipelineView, type ServiceView, type TableView } from "./pipeline-view.js";
 
 /** What a single look cannot know, and somebody who keeps looking can. */
 export interface Paces {
@@ -17,7 +17,7 @@ const noPaces: Paces = { changes: null, snapshot: null };
 export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPaces): string {
   return [
     headLine(view, paint),
-    ...view.services.map((service) => serviceLine(service, paint)),
+    ...view.services.filter((service) => !isIdleWayBack(service)).map((service) => serviceLine(service, paint)),
     positionLine(view, paint),
     behindLine(view, paint, paces.changes),
     ...captureLogLines(view, paint),

@@ -27,7 +27,9 @@ it("every write on PostgreSQL comes back to the file, and none of it goes round 
     await client.query("UPDATE customers SET name = name || ' of PostgreSQL' WHERE id < 3");
     await client.query("DELETE FROM customers WHERE id = 3");
     await client.query("INSERT INTO customers VALUES (10, 'new', 'new@x')");
-    await client.query("INSERT INTO orders (customer, total, note) SELECT 10, i / 3.0, repeat('x', 5000) FROM generate_series(1, 300) AS i");
+    await client.query(
+      "INSERT INTO orders (customer, total, note) SELECT 10, i / 3.0, repeat('x', 5000) FROM generate_series(1, 300) AS i",
+    );
     await client.query("UPDATE orders SET total = total + 1 WHERE customer = 10");
     await client.query("UPDATE customers SET id = 11 WHERE id = 1").catch(() => {});
   } finally {
