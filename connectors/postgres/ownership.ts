@@ -165,6 +165,6 @@ function lockKey({ pipeline, group, direction }: OwnedPlace): string {
 
 const standingBy = ({ pipeline, group, direction }: OwnedPlace, { pid }: Holder): TailraceError =>
   new TailraceError("target.standing-by", {
-    what: "Another sink holds this pipeline and answers",
+    what: direction === "way-back" ? "Another process carries changes back and answers" : "Another sink holds this pipeline and answers",
     where: { pipeline, group, direction, backend: pid },
   });

@@ -40,6 +40,14 @@ it("every write on PostgreSQL comes back to the file, and none of it goes round 
     30_000,
     () => "the file does not become equal",
   );
-  const status = await operator.answer("status");
-  expect(status).toMatchObject({ wayBack: { behind: { changes: 0 } }, needsPerson: [] });
+  let status: Record<string, unknown> = {};
+  await until(
+    async () => {
+      status = await operator.answer("status");
+      return (status["wayBack"] as { behind: { changes: number | null } } | null)?.behind.changes === 0;
+    },
+    30_000,
+    () => `status does not say that nothing is behind: ${JSON.stringify(status["wayBack"])}`,
+  );
+  expect(status).toMatchObject({ state: "switched", needsPerson: [] });
 });

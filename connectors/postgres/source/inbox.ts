@@ -177,6 +177,8 @@ export class Inbox {
     const known = this.options.relations.known(message.relation);
     if (known.kind === "other") return;
     if (known.kind === "state") {
+      // An old marker that is cleared away says nothing.
+      if (known.name === "marker" && message.kind === "delete") return;
       const tuple = message.kind === "delete" ? tupleOf(message.before) : message.after;
       if (tuple !== null) this.#state(transaction, known.name, (column) => known.value(tuple, column));
       return;

@@ -215,5 +215,9 @@ describe("the way back", () => {
     while (follower.replica.markers.length === 0) await follower.next();
     expect(follower.replica.markers).toEqual(["a marker"]);
     expect(follower.replica.rows("item")).toHaveLength(1);
+    await world.run("UPDATE tailrace.marker SET asked_at = now() - interval '2 days'");
+    await world.desk.mark(theGroup, markerId("another"), never);
+    await world.catchUp(follower);
+    expect(follower.replica.markers.slice(0, 3)).toEqual(["a marker", "a marker", "another"]);
   });
 });
