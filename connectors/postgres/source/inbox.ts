@@ -22,7 +22,7 @@ export interface InboxLimits {
 }
 export const defaultInboxLimits: InboxLimits = { whole: { rows: 4_000, bytes: 4 << 20 }, heldBytes: 16 << 20 };
 
-export interface InboxOptions {
+interface InboxOptions {
   readonly pipeline: PipelineId;
   readonly group: GroupId;
   readonly history: number;

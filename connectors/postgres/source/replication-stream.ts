@@ -18,7 +18,7 @@ import { quoteName } from "../quote.js";
 import { type Lsn, lsn, parseLsn, writeLsn } from "./lsn.js";
 import { type Message, parseMessage, postgresEpochUs } from "./pgoutput.js";
 
-export interface StreamOptions {
+interface StreamOptions {
   readonly settings: ConnectionSettings;
   readonly applicationName: string;
   readonly slot: string;

@@ -16,6 +16,8 @@ import { anchorOf, type Begun } from "./past.js";
 export interface LiveChange {
   readonly table: TableDescription;
   readonly change: Change;
+  /** What it takes up, as it came. */
+  readonly bytes: number;
 }
 export interface Page {
   readonly changes: readonly LiveChange[];
@@ -74,7 +76,7 @@ export class Transaction {
       if (held.size > truncatedRowsMax) throw tooMany(table, this.begun);
       return;
     }
-    this.#changes.push({ table, change });
+    this.#changes.push({ table, change, bytes });
     this.#bytes += bytes;
   }
 

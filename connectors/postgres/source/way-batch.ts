@@ -11,13 +11,14 @@ import type { LiveChange, Transaction } from "./transaction.js";
 
 export interface PartLimits {
   readonly rows: number;
+  readonly bytes: number;
 }
-export const defaultPartLimits: PartLimits = { rows: 1_000 };
+export const defaultPartLimits: PartLimits = { rows: 1_000, bytes: 1 << 20 };
 
 /** Nothing is read again on the way back: both sides were equal when it began. */
 export const streaming = (group: GroupId): Phases => new Map([[group, "streaming"]]);
 
-export interface BatchOf {
+interface BatchOf {
   readonly transactions: readonly [Transaction, ...Transaction[]];
   readonly inbox: Inbox;
   readonly token: Omit<WayToken, "at" | "anchor">;
@@ -44,7 +45,7 @@ export class WayBatch implements Batch {
 
   async *parts(signal: AbortSignal): AsyncIterable<BatchPart> {
     const { inbox, transactions, limits } = this.#of;
-    const pages = new Pages(limits.rows);
+    const pages = new Pages(limits);
     for (const transaction of transactions) {
       for (;;) {
         await inbox.more(transaction, signal);
@@ -73,13 +74,15 @@ export class WayBatch implements Batch {
 /** Changes of several tables come mixed; a part is of one. */
 class Pages {
   #page: LiveChange[] = [];
+  #bytes = 0;
 
-  constructor(private readonly rows: number) {}
+  constructor(private readonly limits: PartLimits) {}
 
   *add(changes: readonly LiveChange[]): Iterable<BatchPart> {
     for (const change of changes) {
       this.#page.push(change);
-      if (this.#page.length >= this.rows) yield* this.rest();
+      this.#bytes += change.bytes;
+      if (this.#page.length >= this.limits.rows || this.#bytes >= this.limits.bytes) yield* this.rest();
     }
   }
 
@@ -91,6 +94,7 @@ class Pages {
       else known.push(change);
     }
     this.#page = [];
+    this.#bytes = 0;
     for (const [table, changes] of byTable) yield { kind: "changes", table, changes };
   }
 }

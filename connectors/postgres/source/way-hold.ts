@@ -13,7 +13,7 @@ import { freeSlot, readSlot, type SlotFigures } from "./slot.js";
 import { wayName } from "./way-back.js";
 import { readWayState, storeConfirmed, storeWriterEpoch, type WayState } from "./way-state.js";
 
-export interface HoldOptions {
+interface HoldOptions {
   readonly settings: ConnectionSettings;
   readonly place: WayPlace;
   readonly clock: Clock;

@@ -115,13 +115,6 @@ export async function storeWriterEpoch(connection: Connection, { pipeline, group
   });
 }
 
-export async function storeHistory(connection: Connection, { pipeline, group }: WayPlace, history: number): Promise<void> {
-  await connection.query({
-    text: "UPDATE tailrace.way_back SET history = $3 WHERE pipeline = $1 AND group_id = $2",
-    values: [pipeline, group, history],
-  });
-}
-
 /** False: this opening is over. */
 export async function storeConfirmed(
   connection: Connection,
