@@ -113,7 +113,7 @@ async function withLine<T>(
   );
   database.close();
   await using pipeline = await BenchPipeline.make(place, { name, log, file });
-  return await pipeline.run(["source", "sink"], async () => {
+  return await pipeline.run(["source", "sink", "reverse"], async () => {
     await pipeline.until("everything is there", ({ phase }) => phase === "streaming");
     const writer = await Writer.start(file, pipeline, { rate, rows });
     await sleep(settleMs);

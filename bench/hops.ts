@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { openEmbeddedLog } from "../connectors/embedded-log/embedded-log.js";
 // Loads the patched library.
 import "../connectors/kafka/library.js";
-import { Fold } from "../connectors/postgres/fold.js";
+import { Fold } from "../core/apply/fold.js";
 import { TargetTable } from "../connectors/postgres/target-table.js";
 import { copyBuffers } from "../connectors/postgres/text-forms.js";
 import { systemClock } from "../core/clock.js";

@@ -11,7 +11,7 @@ import { stringify } from "yaml";
 import type { LogKind } from "./options.js";
 import { type BenchPlace, connect } from "./place.js";
 
-export type Role = "source" | "sink";
+export type Role = "source" | "sink" | "reverse";
 const command = fileURLToPath(new URL("../cli/tailrace.js", import.meta.url));
 const run = promisify(execFile);
 /** A backlog of millions takes minutes. */

@@ -110,7 +110,7 @@ function addPipeline(add: Add): void {
       ["--open-source", "after a cutover: take the write fence of the old file away as well"],
     ],
   });
-  add("run", "run the pipeline: source, sink, verify, or all under a supervisor", () => import("./verbs/run.js"), {
+  add("run", "run the pipeline: source, sink, verify, reverse (the way back), or all under a supervisor", () => import("./verbs/run.js"), {
     words: "[role]",
     options: [["--apply", "do apply first"]],
   });

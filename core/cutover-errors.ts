@@ -79,6 +79,12 @@ export const cutoverErrors = {
     cause: "The target could not be made ready for the application's writes.",
     remedy: "Nothing was switched. Read what PostgreSQL says of the object named, mend it and run the cutover again",
   },
+  "cutover.no-way-back": {
+    verdict: "stop",
+    cause: "The way back could not be proven: what was written at PostgreSQL did not arrive in the source's file.",
+    remedy:
+      "Nothing was switched. See that `tailrace run` (or `tailrace run reverse`) is running and what `tailrace status` says of the way back; `--accept way-back` goes without one",
+  },
   "cutover.hook": {
     verdict: "stop",
     cause: "A hook that should tell applications of the route failed.",

@@ -2,7 +2,9 @@ import type { CatalogueEntry } from "./catalogue-entry.js";
 import { copyErrors } from "./copy-errors.js";
 import { cutoverErrors } from "./cutover-errors.js";
 import { faultErrors } from "./fault-errors.js";
+import { fileTargetErrors } from "./file-target-errors.js";
 import { verifyErrors } from "./verify-errors.js";
+import { wayBackErrors } from "./way-back-errors.js";
 
 /** Every error code of Tailrace; `core/catalogue-entry.ts` says what the fields mean. */
 const entries = {
@@ -165,7 +167,7 @@ const entries = {
   },
   "source.locked": {
     verdict: "stand-by",
-    cause: "Another source process holds the file.",
+    cause: "Another source process holds the file (or, on the way back, the replication slot).",
     remedy: "Stop the other one; this one takes over when the lock is free",
   },
   "source.busy": {
@@ -201,6 +203,7 @@ const entries = {
     remedy: "Make room: the application's own writes fail as well; the source goes on by itself",
   },
   ...copyErrors,
+  ...wayBackErrors,
 
   "table.no-key": {
     verdict: "stop",
@@ -372,6 +375,7 @@ const entries = {
 
   ...faultErrors,
   ...verifyErrors,
+  ...fileTargetErrors,
   ...cutoverErrors,
 
   "embedded.postgres-missing": {

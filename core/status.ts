@@ -1,7 +1,7 @@
 /** What a service says of itself: /status, `tailrace status` and logs are made of it. Plain JSON. */
 export type ServiceState = "starting" | "running" | "standing-by" | "waiting" | "paused" | "stopped" | "ended";
 
-export type ServiceName = "source" | "sink" | "verify";
+export type ServiceName = "source" | "sink" | "verify" | "reverse";
 
 export interface ServiceStatus {
   readonly service: ServiceName;

@@ -5,6 +5,9 @@ import { type TableId, type Topic, topic } from "./vocabulary/ids.js";
 
 const reserved = new Set(["cuts", "snapshot", "applied", "schemas", "back"]);
 
+/** Of the way back: what PostgreSQL commits after the switch. */
+export const backPrefix = (prefix: string): string => `${prefix}.back`;
+
 export const cutsTopic = (prefix: string): Topic => topic(`${prefix}.cuts`);
 export const snapshotTopic = (prefix: string): Topic => topic(`${prefix}.snapshot`);
 export const appliedTopic = (prefix: string): Topic => topic(`${prefix}.applied`);

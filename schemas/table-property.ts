@@ -9,7 +9,7 @@ import { WireFault } from "./wire/fault.js";
 export const tableProperty = "tailrace.table";
 
 /** What captures the table: Debezium's envelope names it. */
-export type ConnectorName = "sqlite" | "duckdb";
+export type ConnectorName = "sqlite" | "duckdb" | "postgresql";
 
 /** A table and the topic its live changes go to. */
 export interface DescribedTable {

@@ -40,6 +40,7 @@ export async function look(invocation: Invocation, { settings, parts, verifier }
     last,
     prediction,
     freeBytes: bavail * bsize,
+    wayBack: await wayBackOf(parts, stateOf(view, "reverse"), signal),
     limits: { pauseMs: parts.limits.pauseMs, lagMs: options.durationMs("maxLag") ?? lagMsDefault, proofMs },
   };
 }
@@ -55,6 +56,10 @@ function lagOf({ behind: { changes, ms, why } }: PipelineView): { readonly chang
   const known = (value: number | null): Known<number> =>
     value === null ? { kind: "unknown", why: why ?? "nobody answers" } : { kind: "known", value };
   return { changes: known(changes), ms: known(ms) };
+}
+
+async function wayBackOf({ wayBack, group }: CutoverParts, service: string, signal: AbortSignal): Promise<PreflightFacts["wayBack"]> {
+  return wayBack === null ? null : { service, obstacles: await wayBack.obstacles(group, signal) };
 }
 
 async function fenceOf({ fence, group }: CutoverParts): Promise<PreflightFacts["fence"]> {

@@ -27,6 +27,8 @@ export interface CutoverOpening {
   readonly settings: Settings;
   readonly limits: Partial<CutoverLimits>;
   readonly tell: (progress: CutoverProgress) => void;
+  /** False: the operator goes without. */
+  readonly wayBack: boolean;
 }
 
 export async function withCutover<T>(
@@ -36,11 +38,12 @@ export async function withCutover<T>(
 ): Promise<T> {
   const { settings } = await invocation.settings();
   refuseUninstalled(settings);
-  return await withCutoverOf({ settings, limits: limitsOf(invocation), tell }, invocation.signal, work);
+  const wayBack = !acceptedChecks(invocation).includes("way-back");
+  return await withCutoverOf({ settings, limits: limitsOf(invocation), tell, wayBack }, invocation.signal, work);
 }
 
 export async function withCutoverOf<T>(
-  { settings, limits, tell }: CutoverOpening,
+  { settings, limits, tell, wayBack }: CutoverOpening,
   signal: AbortSignal,
   work: (open: CutoverWork) => Promise<T>,
 ): Promise<T> {
@@ -57,7 +60,7 @@ export async function withCutoverOf<T>(
       });
     }
     await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs }, signal);
-    await using parts = await openCutover({ settings, url, plan, limits, tell, check: verifier.finalCheck });
+    await using parts = await openCutover({ settings, url, plan, limits, tell, check: verifier.finalCheck, wayBack });
     return await work({ settings, plan, parts, verifier, url });
   });
 }

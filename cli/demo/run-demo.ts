@@ -117,7 +117,7 @@ async function follow(scene: Scene): Promise<Told> {
   const supervisor = new Supervisor({
     command: ownCommand("run", "-c", join(settings.stateDirectory, "..", "tailrace.yaml")),
     clock: systemClock,
-    roles: movers,
+    roles: [...movers, "reverse"],
     onLine: (role, line) => {
       if (invocation.globals.verbose || line.includes('"level":"error"')) invocation.out.note(`    ${role}: ${line}`);
     },

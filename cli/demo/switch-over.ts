@@ -41,7 +41,7 @@ export async function switchOver(
 ): Promise<{ readonly said: string; readonly value: SwitchedOver }> {
   const { settings, say } = options;
   return await withCutoverOf(
-    { settings, limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4 }, tell: () => {} },
+    { settings, limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4 }, tell: () => {}, wayBack: true },
     signal,
     async ({ parts, url, verifier }) => {
       await using application = new SwitchingApplication(options, url.reveal());

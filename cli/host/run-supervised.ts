@@ -53,7 +53,12 @@ export async function runSupervised(invocation: Invocation, { file, settings }: 
   }
 }
 
-const rolesOf = ({ verify }: Settings): readonly Role[] => (verify.rowsPerSecond > 0 ? [...movers, "verify"] : movers);
+/** The way back stands by until a cutover opens it; a file that cannot take anything back has none. */
+const rolesOf = ({ verify, source }: Settings): readonly Role[] => [
+  ...movers,
+  ...(verify.rowsPerSecond > 0 ? (["verify"] as const) : []),
+  ...(source.kind === "sqlite" ? (["reverse"] as const) : []),
+];
 
 interface Looker {
   readonly live: boolean;
@@ -88,6 +93,7 @@ export function supervisedView(settings: Settings, children: readonly ChildView[
     source: heard("source"),
     sink: heard("sink"),
     verify: rolesOf(settings).includes("verify") ? heard("verify") : null,
+    reverse: rolesOf(settings).includes("reverse") ? heard("reverse") : null,
     target: { kind: "silent", why: "only the sink is asked" },
     file: null,
   });

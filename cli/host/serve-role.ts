@@ -6,8 +6,12 @@
 import { Backoff, systemClock } from "../../core/clock.js";
 import { asTailraceError, describeError, explainError, isAbort, type TailraceError } from "../../core/errors.js";
 import { createLogger, type Logger } from "../../core/logger.js";
+import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
+import type { Awaitable } from "../../core/contracts/source.js";
+import { unreachable } from "../../core/vocabulary/unreachable.js";
+import { openReverseService } from "../../services/reverse/main.js";
 import { openSinkService } from "../../services/sink/main.js";
 import { openSourceService } from "../../services/source/main.js";
 import { openVerifyService } from "../../services/verify/main.js";
@@ -76,11 +80,27 @@ async function openRole(role: Role, settings: Settings, host: ServiceHost, signa
   const place = await holdTargetPlace(settings);
   try {
     signal.throwIfAborted();
-    const service = role === "sink" ? await openSinkService(settings, place.url, host) : openVerifyService(settings, place.url, host);
-    return withPlace(service, place);
+    return withPlace(await openAtTarget(role, settings, { url: place.url, host }), place);
   } catch (thrown) {
     await place[Symbol.asyncDispose]();
     throw thrown;
+  }
+}
+
+function openAtTarget(
+  role: Exclude<Role, "source">,
+  settings: Settings,
+  { url, host }: { readonly url: Secret; readonly host: ServiceHost },
+): Awaitable<OpenService> {
+  switch (role) {
+    case "sink":
+      return openSinkService(settings, url, host);
+    case "verify":
+      return openVerifyService(settings, url, host);
+    case "reverse":
+      return openReverseService(settings, url, host);
+    default:
+      return unreachable(role);
   }
 }
 

@@ -12,9 +12,9 @@ export const describeTarget = (settings: Settings): string =>
 export const describeLog = (settings: Settings): string =>
   settings.log.kind === "kafka" ? `Kafka at ${settings.log.brokers.join(", ")}` : `embedded log in ${settings.log.path}`;
 
-/** Ports of one pipeline on one machine: the supervisor, then one per role. */
-export type HttpPlace = "all" | "source" | "sink" | "verify";
-const step: Readonly<Record<HttpPlace, number>> = { all: 0, source: 1, sink: 2, verify: 3 };
+/** Ports of one pipeline on one machine: the supervisor, then one per role; the fourth is the console's. */
+export type HttpPlace = "all" | "source" | "sink" | "verify" | "reverse";
+const step: Readonly<Record<HttpPlace, number>> = { all: 0, source: 1, sink: 2, verify: 3, reverse: 5 };
 
 /** Port 0 stays 0: any free one, for tests. */
 export const httpAddress = ({ http }: Settings, place: HttpPlace): { readonly host: string; readonly port: number } => ({

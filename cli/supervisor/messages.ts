@@ -2,7 +2,7 @@
 import type { ServiceStatus } from "../../core/status.js";
 import type { Address } from "../settings/address.js";
 
-export type Role = "source" | "sink" | "verify";
+export type Role = "source" | "sink" | "verify" | "reverse";
 /** Without these two nothing moves; the others only look on. */
 export const movers: readonly Role[] = ["source", "sink"];
 

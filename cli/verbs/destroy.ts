@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { asTailraceError, describeError, TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
-import { topicSpecs } from "../../core/topics.js";
+import { backPrefix, topicSpecs } from "../../core/topics.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { removeEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
 import { type ExitCode, exits } from "../exit-codes.js";
@@ -60,7 +60,9 @@ function knownTables(settings: Settings): readonly TableId[] {
   }
 }
 
-const topicNames = ({ prefix }: Settings, known: readonly TableId[]) => topicSpecs(prefix, known).map(({ topic }) => topic);
+/** Those of the way back are there once a cutover has opened it. */
+const topicNames = ({ prefix }: Settings, known: readonly TableId[]) =>
+  [prefix, backPrefix(prefix)].flatMap((of) => topicSpecs(of, known).map(({ topic }) => topic));
 
 function list(
   { out }: Invocation,

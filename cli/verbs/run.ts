@@ -4,9 +4,9 @@ import { type Invocation, usage, type Verb } from "../invocation.js";
 
 export const verb: Verb = async (invocation) => {
   const role = invocation.words[0] ?? "all";
-  if (role === "console") throw usage("run console comes with a later version; source, sink, verify and all are here");
-  if (role !== "all" && role !== "source" && role !== "sink" && role !== "verify")
-    throw usage(`run knows source, sink, verify and all, not '${role}'`);
+  if (role === "console") throw usage("run console comes with a later version; source, sink, verify, reverse and all are here");
+  if (role !== "all" && role !== "source" && role !== "sink" && role !== "verify" && role !== "reverse")
+    throw usage(`run knows source, sink, verify, reverse and all, not '${role}'`);
   const { settings } = await invocation.settings();
   if (invocation.options.flag("apply")) {
     const { applyPipeline } = await import("../pipeline/apply.js");

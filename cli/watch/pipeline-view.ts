@@ -6,7 +6,7 @@ import type { Known, Lag, LookFigures, RereadProgress } from "../../core/contrac
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
-import { alarmSentence, forgottenSentence } from "./capture-log-text.js";
+import { alarmSentence, forgottenSentence, slotAlarmSentence } from "./capture-log-text.js";
 
 /** What somebody said, or why nobody did. */
 export type Heard<T> = { readonly kind: "heard"; readonly value: T } | { readonly kind: "silent"; readonly why: string };
@@ -17,6 +17,8 @@ export interface Observed {
   readonly sink: Heard<ServiceStatus>;
   /** null: it does not run here, or nobody asked. */
   readonly verify: Heard<ServiceStatus> | null;
+  /** What carries changes back; null: nothing can, or nobody asked. */
+  readonly reverse?: Heard<ServiceStatus> | null;
   /** What the target has on record; null: nobody looked. */
   readonly verification?: VerificationView | null;
   /** Read from the target itself. */
@@ -53,11 +55,19 @@ export interface PipelineView {
   readonly captureLog: CaptureLogStatus | null;
   /** Of a source that looks in cycles; null: it does not, or does not say. */
   readonly lastLook: LookFigures | null;
+  /** null: none is open, or nobody says. */
+  readonly wayBack: WayBackView | null;
   readonly tables: readonly TableView[];
   readonly verification: VerificationView | null;
   /** Sentences. */
   readonly needsPerson: readonly string[];
   readonly next: readonly string[];
+}
+/** How far the source's file is behind PostgreSQL, and how much of PostgreSQL's log is kept for it. */
+export interface WayBackView {
+  readonly applied: string | null;
+  readonly behind: PipelineView["behind"];
+  readonly captureLog: CaptureLogStatus | null;
 }
 /** How far equality is proven. */
 export interface VerificationView {
@@ -88,7 +98,14 @@ export interface TableView {
 
 export function viewOf(observed: Observed): PipelineView {
   const movers = [serviceView("source", observed.source), serviceView("sink", observed.sink)];
-  const services = observed.verify === null ? movers : [...movers, serviceView("verify", observed.verify)];
+  const { verify, reverse = null } = observed;
+  const services = [
+    ...movers,
+    ...(verify === null ? [] : [serviceView("verify", verify)]),
+    ...(reverse === null ? [] : [serviceView("reverse", reverse)]),
+  ];
+  const wayBack = wayBackOf(reverse);
+  const alarmBack = wayBack?.captureLog === null || wayBack === null ? null : slotAlarmSentence(wayBack.captureLog);
   const phase = phaseOf(observed);
   const details = detailsOf(observed.source);
   const captureLog = observed.file?.kind === "heard" ? observed.file.value.captureLog : captureLogOf(details["captureLog"]);
@@ -96,6 +113,7 @@ export function viewOf(observed: Observed): PipelineView {
   const needsPerson = [
     ...services.filter(({ state }) => state === "stopped").map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`),
     ...(alarm === null ? [] : [alarm]),
+    ...(alarmBack === null ? [] : [alarmBack]),
     ...differing(observed.verification ?? null),
     ...(captureLog?.forgotten === true ? [forgottenSentence] : []),
   ];
@@ -114,12 +132,25 @@ export function viewOf(observed: Observed): PipelineView {
     behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
     captureLog,
     lastLook: lookOf(details["lastLook"]),
+    wayBack,
     tables: tablesOf(observed, progressOf(details["reread"])),
     verification: observed.verification ?? null,
     needsPerson,
-    next: [...new Set([...nextOf(state, services, observed.target), ...(alarm === null ? [] : ["tailrace doctor"])])],
+    next: [
+      ...new Set([
+        ...nextOf(
+          state,
+          services.filter((one) => !isIdleWayBack(one)),
+          observed.target,
+        ),
+        ...(alarm === null ? [] : ["tailrace doctor"]),
+      ]),
+    ],
   };
 }
+
+/** Before a cutover it has nothing to do and nothing to say. */
+export const isIdleWayBack = ({ service, code }: ServiceView): boolean => service === "reverse" && code === "source.way-back-closed";
 
 const lookOf = (value: unknown): LookFigures | null => (typeof value === "object" && value !== null ? (value as LookFigures) : null);
 const captureLogOf = (value: unknown): CaptureLogStatus | null =>
@@ -137,6 +168,20 @@ function serviceView(service: ServiceName, heard: Heard<ServiceStatus>): Service
   if (heard.kind === "silent") return { service, state: "unreachable", why: heard.why, code: null, attempt: null, sinceMs: null };
   const { state, why, code, attempt, sinceMs } = heard.value;
   return { service, state, why, code, attempt, sinceMs };
+}
+
+function wayBackOf(reverse: Heard<ServiceStatus> | null): WayBackView | null {
+  if (reverse === null || reverse.kind === "silent" || reverse.value.state === "standing-by") return null;
+  const { details, position } = reverse.value;
+  const { behind } = details;
+  return {
+    applied: position,
+    behind:
+      typeof behind === "object" && behind !== null
+        ? distanceOf(behind as Parameters<typeof distanceOf>[0])
+        : { changes: null, ms: null, why: "it is not open yet" },
+    captureLog: captureLogOf(details["captureLog"]),
+  };
 }
 
 function phaseOf({ target, sink, source }: Observed): string | null {

@@ -5,7 +5,7 @@ import type { Paint } from "../output/output.js";
 import { cell, renderTable } from "../output/table.js";
 import { captureLogLine } from "./capture-log-text.js";
 import type { Pace } from "./pace.js";
-import type { PipelineState, PipelineView, ServiceView, TableView } from "./pipeline-view.js";
+import { isIdleWayBack, type PipelineState, type PipelineView, type ServiceView, type TableView } from "./pipeline-view.js";
 
 /** What a single look cannot know, and somebody who keeps looking can. */
 export interface Paces {
@@ -17,11 +17,12 @@ const noPaces: Paces = { changes: null, snapshot: null };
 export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPaces): string {
   return [
     headLine(view, paint),
-    ...view.services.map((service) => serviceLine(service, paint)),
+    ...view.services.filter((service) => !isIdleWayBack(service)).map((service) => serviceLine(service, paint)),
     positionLine(view, paint),
     behindLine(view, paint, paces.changes),
     ...captureLogLines(view, paint),
     ...lookLines(view, paint),
+    ...wayBackLines(view, paint),
     ...verificationLines(view, paint),
     ...snapshotLines(view, paint, paces.snapshot),
     ...tableLines(view, paint),
@@ -74,6 +75,15 @@ function lookLines({ lastLook }: PipelineView, paint: Paint): readonly string[] 
 function captureLogLines({ captureLog }: PipelineView, paint: Paint): readonly string[] {
   if (captureLog === null || (captureLog.alarm === null && !captureLog.forgotten && captureLog.bytes < captureLog.maxBytes / 4)) return [];
   return [`  ${paint.dim("capture")}   ${captureLogLine(captureLog)}`];
+}
+
+function wayBackLines({ wayBack }: PipelineView, paint: Paint): readonly string[] {
+  if (wayBack === null) return [];
+  const { applied, behind } = wayBack;
+  const why = behind.why === null ? "" : paint.dim(`   (- : ${printable(behind.why)})`);
+  return [
+    `  ${paint.dim("way back")}  source at ${applied ?? "-"}   behind ${formatCount(behind.changes)} changes   ${formatMs(behind.ms)}${why}`,
+  ];
 }
 
 function verificationLines({ verification }: PipelineView, paint: Paint): readonly string[] {

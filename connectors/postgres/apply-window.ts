@@ -13,14 +13,14 @@ import { comparePositions, formatPosition } from "../../core/vocabulary/position
 import type { ApplyContext, Counts } from "./apply-context.js";
 import { assertCommitted, commit, isAnswer, rollback, undecided } from "./commit.js";
 import type { PipelineResult, Query } from "./connection.js";
-import { Tally } from "./conservation.js";
+import { Tally } from "../../core/apply/conservation.js";
 import { isPlanned, queriesAfterRows, queriesBeforeRows } from "./controls.js";
 import { fenceError, isFenced } from "./fence.js";
 import { isRowError } from "./pg-errors.js";
 import { replay } from "./replay.js";
 import { addCountsQuery, advanceQuery, fenceAndAdvanceQuery, fenceQuery, readState } from "./state.js";
 import { type StagedWindow, stagedLive } from "./stage-window.js";
-import { OutOfOrder, WindowBuffer } from "./window-buffer.js";
+import { OutOfOrder, WindowBuffer } from "../../core/apply/window-buffer.js";
 import { writeSegments } from "./write-segments.js";
 
 type Parts = (signal: AbortSignal) => AsyncIterable<WindowPart>;

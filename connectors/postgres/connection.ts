@@ -33,13 +33,18 @@ export interface OpenOptions {
 
 const versionMin = 140_000;
 
-/** What must not depend on the role's, the database's or the server's own settings. */
-const sessionSettings: Readonly<Record<string, string>> = {
+/** What a value's text form depends on. */
+export const textFormSettings: Readonly<Record<string, string>> = {
   timezone: "UTC",
   datestyle: "ISO, YMD",
   intervalstyle: "iso_8601",
   extra_float_digits: "1",
   bytea_output: "hex",
+};
+
+/** What must not depend on the role's, the database's or the server's own settings. */
+const sessionSettings: Readonly<Record<string, string>> = {
+  ...textFormSettings,
   standard_conforming_strings: "on",
   // Our own statements name every schema; extension types named without one live in public.
   search_path: "pg_catalog, public, pg_temp",

@@ -1,7 +1,8 @@
 /** Removes a pipeline's rows from schema `tailrace`, the schema itself with its last pipeline, and on request the tables that it made. */
-import type { PipelineId } from "../../core/vocabulary/ids.js";
+import { groupId, type PipelineId } from "../../core/vocabulary/ids.js";
 import type { Connection } from "./connection.js";
 import { qualified } from "./quote.js";
+import { closeWayBack } from "./source/way-back.js";
 import { stateExists } from "./state-schema.js";
 
 export async function destroyPipeline(
@@ -9,15 +10,26 @@ export async function destroyPipeline(
   pipeline: PipelineId,
   options: { readonly tables: boolean },
 ): Promise<readonly string[]> {
+  // Not in the transaction: a slot is gone at once, and one that is left behind would keep the server's log for ever.
+  const ways = await closeWaysBack(connection, pipeline);
   await connection.query("BEGIN");
   try {
     const removed = (await stateExists(connection)) ? await remove(connection, pipeline, options.tables) : [];
     await connection.query("COMMIT");
-    return removed;
+    return [...ways, ...removed];
   } catch (thrown) {
     if (connection.lost() === null) await connection.query("ROLLBACK");
     throw thrown;
   }
+}
+
+async function closeWaysBack(connection: Connection, pipeline: PipelineId): Promise<readonly string[]> {
+  const [there] = await connection.rows<{ found: boolean }>("SELECT to_regclass('tailrace.way_back') IS NOT NULL AS found");
+  if (there?.found !== true) return [];
+  const groups = await connection.rows<{ id: number }>("SELECT group_id AS id FROM tailrace.way_back WHERE pipeline = $1", [pipeline]);
+  const removed: string[] = [];
+  for (const { id } of groups) removed.push(...(await closeWayBack(connection, { pipeline, group: groupId(id) })));
+  return removed;
 }
 
 async function remove(connection: Connection, pipeline: PipelineId, tables: boolean): Promise<readonly string[]> {
@@ -28,7 +40,17 @@ async function remove(connection: Connection, pipeline: PipelineId, tables: bool
     await connection.query(`DROP TABLE ${ours.join(", ")}`);
     removed.push(...ours.map((name) => `table ${name}`));
   }
-  const state = ["verification_mismatch", "verification_run", "pipeline_table", "pipeline", "consistency_group", "cutover", "route"];
+  const state = [
+    "verification_mismatch",
+    "verification_run",
+    "pipeline_table",
+    "pipeline",
+    "consistency_group",
+    "cutover",
+    "route",
+    "way_back",
+    "marker",
+  ];
   for (const table of state) {
     const [there] = await connection.rows<{ found: boolean }>("SELECT to_regclass($1) IS NOT NULL AS found", [`tailrace.${table}`]);
     if (there?.found !== true) continue;

@@ -14,8 +14,8 @@ import type { ConnectionSettings } from "./connection-url.js";
 import { asTargetError } from "./pg-errors.js";
 import type { Place } from "./state.js";
 
-/** A cutover is held by one operator as tables are by one sink. */
-export type OwnedPlace = Omit<Place, "direction"> & { readonly direction: Place["direction"] | "cutover" };
+/** A cutover is held by one operator as tables are by one sink, and the stream back by one source. */
+export type OwnedPlace = Omit<Place, "direction"> & { readonly direction: Place["direction"] | "cutover" | "way-back" };
 
 const beatMs = 500;
 const silenceMax = "5s";
@@ -165,6 +165,6 @@ function lockKey({ pipeline, group, direction }: OwnedPlace): string {
 
 const standingBy = ({ pipeline, group, direction }: OwnedPlace, { pid }: Holder): TailraceError =>
   new TailraceError("target.standing-by", {
-    what: "Another sink holds this pipeline and answers",
+    what: direction === "way-back" ? "Another process carries changes back and answers" : "Another sink holds this pipeline and answers",
     where: { pipeline, group, direction, backend: pid },
   });

@@ -12,12 +12,13 @@ import type { Key } from "../../core/vocabulary/value.js";
 import type { ApplyContext, Counts } from "./apply-context.js";
 import { commit, rollback } from "./commit.js";
 import type { Query } from "./connection.js";
-import { Tally } from "./conservation.js";
+import { nameKey } from "../../core/apply/name-key.js";
+import { Tally } from "../../core/apply/conservation.js";
 import { isPlanned, queriesAfterRows, queriesBeforeRows } from "./controls.js";
 import { fenceError, isFenced } from "./fence.js";
 import { asTargetError } from "./pg-errors.js";
 import { addCountsQuery, advanceQuery, fenceQuery } from "./state.js";
-import { nameKey, type TargetTable } from "./target-table.js";
+import type { TargetTable } from "./target-table.js";
 import { mergeQueries } from "./write-segments.js";
 
 /** One statement and the change it comes from. */

@@ -8,9 +8,9 @@ import { breathe } from "../../core/clock.js";
 import type { Window } from "../../core/contracts/log.js";
 import type { ApplyContext, Counts } from "./apply-context.js";
 import type { Query } from "./connection.js";
-import { Tally } from "./conservation.js";
+import { Tally } from "../../core/apply/conservation.js";
 import { isPlanned } from "./controls.js";
-import { WindowBuffer } from "./window-buffer.js";
+import { WindowBuffer } from "../../core/apply/window-buffer.js";
 import { liveQueries } from "./write-segments.js";
 
 export interface StagedWindow {

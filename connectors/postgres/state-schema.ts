@@ -7,6 +7,7 @@ import type { Connection } from "./connection.js";
 import { cutoverMigration } from "./cutover/schema.js";
 import { comment, commented, type Migration } from "./migration.js";
 import { quoteText } from "./quote.js";
+import { wayBackMigration } from "./source/schema.js";
 import { verificationTables } from "./verification-schema.js";
 
 const first: Migration = {
@@ -131,7 +132,7 @@ const first: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first, verificationTables, cutoverMigration];
+const migrations: readonly Migration[] = [first, verificationTables, cutoverMigration, wayBackMigration];
 
 /** In order; empty when the schema is up to date. */
 export async function pendingMigrations(connection: Connection): Promise<readonly string[]> {

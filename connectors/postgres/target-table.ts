@@ -3,12 +3,13 @@ import type { Chunk } from "../../core/contracts/change.js";
 import type { TablePlan } from "../../core/contracts/plan.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Mapped, TableMapping, TargetRow } from "../../core/mapping/mapped.js";
+import { nameKey } from "../../core/apply/name-key.js";
 import { compileMapping } from "../../core/mapping/table-mapping.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { keyOf, type TableDescription } from "../../core/vocabulary/table.js";
-import { isRawText, type Key, type Row, type Value } from "../../core/vocabulary/value.js";
+import type { Key, Row } from "../../core/vocabulary/value.js";
 import type { Connection, Query } from "./connection.js";
-import type { Folded } from "./fold.js";
+import type { Folded } from "../../core/apply/fold.js";
 import { type BaseTypes, type MappedRange, TableStatements } from "./table-statements.js";
 
 /** A fold as statements. The keys of `upserts` and `deletes` are disjoint. */
@@ -79,18 +80,6 @@ export class TargetTable {
       where: { table: this.plan.source, column: mapped.column, key: nameKey(key()), position: formatPosition(at) },
     });
   }
-}
-
-/** A key for people: it names the row that stops the pipeline. */
-export const nameKey = (key: Key): string => {
-  const text = key.map(nameValue).join(", ");
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
-};
-
-function nameValue(value: Value): string {
-  if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString("hex")}'`;
-  if (isRawText(value)) return `x'${Buffer.from(value.rawText).toString("hex")}'`;
-  return typeof value === "object" && value !== null ? "…" : String(value);
 }
 
 /** What the catalogue says about types and indexes, asked once per session. */

@@ -7,12 +7,12 @@
 import type { TargetRow } from "../../core/mapping/mapped.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Connection, Query } from "./connection.js";
-import type { Tally } from "./conservation.js";
+import type { Tally } from "../../core/apply/conservation.js";
 import type { TargetTables } from "./controls.js";
-import type { Fold } from "./fold.js";
+import type { Fold } from "../../core/apply/fold.js";
 import type { TableWrites, TargetTable } from "./target-table.js";
 import { copyBuffers } from "./text-forms.js";
-import type { ChunkSegment, Segment } from "./window-buffer.js";
+import type { ChunkSegment, Segment } from "../../core/apply/window-buffer.js";
 
 type Segments = ReadonlyMap<TableId, readonly Segment[]>;
 

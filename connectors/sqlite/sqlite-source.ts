@@ -20,7 +20,7 @@ import { heldFrom } from "./holds.js";
 import { readState } from "./installed.js";
 import { Pruner } from "./pruner.js";
 import { ProgressBoard } from "./reread-progress.js";
-import { SourceLock } from "./source-lock.js";
+import { takeSourceLock } from "./source-lock.js";
 import { checkCapture } from "./schema-check.js";
 import { SqliteCapture } from "./sqlite-capture.js";
 import { SqliteLag } from "./sqlite-lag.js";
@@ -58,7 +58,7 @@ export async function openSqliteSource(options: SqliteSourceOptions): Promise<So
   try {
     // What cannot be a source at all is said before anything is locked.
     openDatabase(options.path, { readonly: true, busyTimeoutMs }).close();
-    hold(new SourceLock(options.path, options.lockDirectory), (it) => it[Symbol.dispose]());
+    hold(takeSourceLock(options.path, options.lockDirectory), (it) => it[Symbol.dispose]());
     const identity = hold(new FileIdentity(options.path), (it) => it[Symbol.asyncDispose]());
     const reader = hold(openDatabase(options.path, { readonly: true, busyTimeoutMs }), (it) => closeDatabase(it));
     const writer = hold(openDatabase(options.path, { readonly: false, busyTimeoutMs: patientMs }), (it) => closeDatabase(it));

@@ -192,3 +192,29 @@ export interface FinalCheck {
   /** Both sides stand still at `at`. Differences are counted by table; none means equal. */
   check(at: Position, signal: AbortSignal): Promise<{ readonly equal: boolean; readonly rowsRead: number; readonly different: number }>;
 }
+
+/** The way back: what the application writes at the target from `open` on is carried to the source, until `close`. */
+export interface WayBackDesk {
+  /** What stands in the way of opening it, in the operator's words; empty: nothing. */
+  obstacles(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+  /**
+   * Durable on return: whatever is committed at the target from here on will be told. Idempotent: an open one stays as it is. Waits for transactions that
+   * are running there. Answers where it begins.
+   */
+  open(group: GroupId, signal: AbortSignal): Promise<Position>;
+  /** Travels the way back like a change; whoever applies it there says so (`Passed.marker`). Legal while it is open. */
+  mark(group: GroupId, marker: MarkerId, signal: AbortSignal): Promise<void>;
+  /** What was not carried back by then never will be. Idempotent; answers what it removed. */
+  close(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+}
+
+/** The way back as a cutover sees it: both ends and the log in between. */
+export interface WayBack {
+  /** As of the desk, and of the source's end. */
+  obstacles(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+  /** Prepares the source's end and the log, then opens the desk's. Durable on return; idempotent. */
+  open(group: GroupId, signal: AbortSignal): Promise<Position>;
+  /** A canary goes the whole way: written at the target, carried through the log, found in the source. Rejects with `cutover.no-way-back`. */
+  prove(group: GroupId, canary: MarkerId, signal: AbortSignal): Promise<void>;
+  close(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+}

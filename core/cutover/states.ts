@@ -2,13 +2,14 @@
  * States of a cutover, and the only moves between them. A state is stored before it is acted on, so whoever finds one knows what may have been begun
  * and nothing that was not. `switching` is the one state with two outcomes that only the route can tell apart.
  *
- * Before the switch every state leads back (`undoing`); after it, only forward. A reverse stream (the way back) will stand between `preparing` and
- * `pausing`: it opens before any write is refused, and its undo is to close it.
+ * Before the switch every state leads back (`undoing`); after it, only forward. The way back is `opening` between `preparing` and `pausing`: it is proven
+ * before any write is refused, and its undo is to close it.
  */
 import { unreachable } from "../vocabulary/unreachable.js";
 
 export const cutoverStates = [
   "preparing",
+  "opening",
   "pausing",
   "fencing",
   "draining",
@@ -28,6 +29,8 @@ export type CutoverKind = "cutover" | "rehearsal";
 export function movesFrom(state: CutoverState, kind: CutoverKind): readonly CutoverState[] {
   switch (state) {
     case "preparing":
+      return ["opening", "undoing"];
+    case "opening":
       return ["pausing", "undoing"];
     case "pausing":
       return ["fencing", "undoing"];
@@ -67,6 +70,7 @@ export const isPausing = (state: CutoverState): boolean =>
 /** For the person who is woken at 3 a.m.: what holds now, in one sentence. */
 export const stateMeaning: Readonly<Record<CutoverState, string>> = {
   preparing: "indexes are being built at the target; the application writes to the source as ever",
+  opening: "the way back is being opened and proven; the application writes to the source as ever",
   pausing: "applications that follow the route are asked to hold their writes; the source still takes them",
   fencing: "the source is about to refuse writes, for the time of a lease",
   draining: "the source refuses writes; what it took is on its way to the target",

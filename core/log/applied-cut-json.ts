@@ -40,7 +40,7 @@ export function appliedCutFromJson(text: string): AppliedCut {
     counts: countsFromJson(json.counts),
     offset: offset(json.offset),
     ends: endsFromJson(json.ends),
-    anchor: anchor(Buffer.from(json.anchor, "base64")),
+    anchor: anchor(Uint8Array.from(Buffer.from(json.anchor, "base64"))),
     phase: json.phase,
   };
 }

@@ -9,6 +9,7 @@ import type { ColumnPlan, TablePlan } from "../contracts/plan.js";
 import { unreachable } from "../vocabulary/unreachable.js";
 import type { TableDescription } from "../vocabulary/table.js";
 import { type Key, keyText, type Value } from "../vocabulary/value.js";
+import { textOfBytes } from "./back-convert.js";
 import { canonicalForm, canonicalValue, type CanonicalForm } from "./canonical.js";
 import { keyGroup } from "./key-class.js";
 import type { TableMapping } from "./mapped.js";
@@ -74,7 +75,7 @@ function backwards(type: PostgresType, group: "number" | "text" | "blob", { conv
     case "uuid": {
       const bytes = Uint8Array.from(Buffer.from(text.replace(/^\\x/, "").replaceAll("-", ""), "hex"));
       if (group === "blob") return bytes;
-      return type.kind === "uuid" ? text : textOf(bytes);
+      return type.kind === "uuid" ? text : textOfBytes(bytes);
     }
     case "date":
     case "timestamp":
@@ -90,14 +91,6 @@ function backwards(type: PostgresType, group: "number" | "text" | "blob", { conv
       return text;
     default:
       return unreachable(type);
-  }
-}
-
-function textOf(bytes: Uint8Array): Value {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return { rawText: bytes };
   }
 }
 

@@ -11,6 +11,7 @@ import type {
   RouteState,
   SourceFence,
   SwitchBoard,
+  WayBack,
 } from "../../core/contracts/cutover.js";
 import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
 import { TailraceError } from "../../core/errors.js";
@@ -29,6 +30,8 @@ export interface DryFacts {
   readonly tables: number;
   readonly dirtyRows: number;
   readonly hooks: readonly string[];
+  /** False: the operator goes without. */
+  readonly wayBack: boolean;
 }
 
 const at = position(0, 0);
@@ -64,6 +67,7 @@ export async function planCutover(
           return Promise.resolve();
         },
       },
+      wayBack: facts.wayBack ? dryWayBack(script, facts) : null,
       newMarker: () => marker,
       tell: (progress) => {
         if (progress.kind === "begins") script.begins(progress.step);
@@ -121,6 +125,27 @@ function dryFence(script: Script, { tables }: DryFacts, leaseMs: number): Source
     },
     state: () => Promise.resolve({ kind: "open" }),
     [Symbol.dispose]: () => {},
+  };
+}
+
+function dryWayBack(script: Script, { tables }: DryFacts): WayBack {
+  return {
+    obstacles: () => Promise.resolve([]),
+    open: () => {
+      script.does("source: `_cdc_applied` takes note of what comes back; the log gets topics for it");
+      script.does(
+        `target: a publication of ${tables} tables, whole old rows in its log where they hold large values, and a replication slot`,
+      );
+      return Promise.resolve(at);
+    },
+    prove: () => {
+      script.does("waits until a row written at the target has come through the log into the source");
+      return Promise.resolve();
+    },
+    close: () => {
+      if (script.kind === "rehearsal") script.does("target: drops slot and publication");
+      return Promise.resolve([]);
+    },
   };
 }
 

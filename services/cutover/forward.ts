@@ -33,6 +33,7 @@ export class Forward {
     const { parts, session } = this;
     const record = await session.begin({ kind, marker: parts.newMarker(), pauseLimitMs: parts.limits.pauseMs });
     await this.#act("preparing", () => this.#prepare(signal));
+    await this.#step("opening", () => this.#open(signal));
     await using guard = new Guard(parts, session, record.marker);
     await guard.explaining(() => this.#behind(guard, record, signal));
   }
@@ -64,6 +65,19 @@ export class Forward {
       rowsRead += rows;
     }
     this.#ends({ built: built.length, rowsRead });
+  }
+
+  /** Whatever the application writes at the target will be carried back; seen with one row before anything depends on it. */
+  async #open(signal: AbortSignal): Promise<void> {
+    const { wayBack, group, limits, newMarker, clock } = this.parts;
+    if (wayBack === null) {
+      this.#ends({ wayBack: "none" });
+      return;
+    }
+    const begins = await wayBack.open(group, signal);
+    const beganMs = clock.monotonicMs();
+    await wayBack.prove(group, newMarker(), AbortSignal.any([signal, AbortSignal.timeout(limits.canaryMs)]));
+    this.#ends({ begins: formatPosition(begins), canaryMs: Math.round(clock.monotonicMs() - beganMs) });
   }
 
   /** Applications that follow the route hold their writes from here on; those that do not meet the fence. */

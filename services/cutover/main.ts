@@ -4,19 +4,24 @@ import { hostname, userInfo } from "node:os";
 import { dirname } from "node:path";
 import { RowComparer } from "../../connectors/postgres/cutover/compare-rows.js";
 import { openCutoverDesk } from "../../connectors/postgres/cutover/desk.js";
+import { openLog } from "../../connectors/open-log.js";
+import { openWayBackDesk } from "../../connectors/postgres/source/desk.js";
 import { openSqliteFence } from "../../connectors/sqlite/fence.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
+import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
-import type { FinalCheck } from "../../core/contracts/cutover.js";
+import type { FinalCheck, WayBack } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
+import { backPrefix } from "../../core/topics.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { CheapestCheck } from "./cheapest-check.js";
 import { ConfiguredHooks } from "./hooks.js";
 import { type CutoverLimits, type CutoverParts, type CutoverPoint, type CutoverProgress, defaultLimits } from "./parts.js";
+import { WayHome } from "./way-back.js";
 import { WholeCheck } from "./whole-check.js";
 
 export interface OpenCutover {
@@ -27,9 +32,19 @@ export interface OpenCutover {
   readonly tell: (progress: CutoverProgress) => void;
   /** A check that knows what was proven before; null: every row is read. */
   readonly check: FinalCheck | null;
+  /** False: the operator goes without. */
+  readonly wayBack: boolean;
 }
 
-export async function openCutover({ settings, url, plan, limits, tell, check }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+export async function openCutover({
+  settings,
+  url,
+  plan,
+  limits,
+  tell,
+  check,
+  wayBack,
+}: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
   const { pipeline, source, stateDirectory, routes } = settings;
   if (source.kind !== "sqlite") {
     throw new TailraceError("not-yet", {
@@ -61,6 +76,7 @@ export async function openCutover({ settings, url, plan, limits, tell, check }: 
       desk: hold(openCutoverDesk({ url, pipeline })),
       check: new CheapestCheck(check, new WholeCheck({ inspector, target: comparer, tables })),
       hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
+      wayBack: wayBack ? wayHome({ settings, url, plan }) : null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),
       limits: { ...defaultLimits, ...limits },
       tell,
@@ -71,6 +87,21 @@ export async function openCutover({ settings, url, plan, limits, tell, check }: 
     await release();
     throw thrown;
   }
+}
+
+function wayHome({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): WayBack {
+  const { pipeline, source, stateDirectory, log, prefix } = settings;
+  return new WayHome({
+    desk: openWayBackDesk({ url, pipeline }),
+    home: openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }),
+    withLog: async (work) => {
+      await using store = await openLog(log, `${prefix}-cutover`, systemClock);
+      return await work(store);
+    },
+    prefix: backPrefix(prefix),
+    plan,
+    clock: systemClock,
+  });
 }
 
 /** For tests: the process kills itself where a random kill hardly ever strikes. */

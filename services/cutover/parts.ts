@@ -1,6 +1,6 @@
 /** What a cutover is made of, and what it tells. Every part is a contract: the dry run and the tests bring their own. */
 import type { Clock } from "../../core/clock.js";
-import type { CutoverDesk, FinalCheck, RouteState, SourceFence, SourceNumbers } from "../../core/contracts/cutover.js";
+import type { CutoverDesk, FinalCheck, RouteState, SourceFence, SourceNumbers, WayBack } from "../../core/contracts/cutover.js";
 import type { LeftOut } from "../../core/contracts/target.js";
 import type { CutoverState } from "../../core/cutover/states.js";
 import type { TailraceError } from "../../core/errors.js";
@@ -15,10 +15,19 @@ export interface CutoverLimits {
   readonly fenceWaitMs: number;
   /** To build indexes before anything is paused. */
   readonly prepareMs: number;
+  /** For the canary to come home. */
+  readonly canaryMs: number;
   /** To come to a settled state while something is away. */
   readonly settleMs: number;
 }
-export const defaultLimits: CutoverLimits = { pauseMs: 5_000, leaseMs: 2_500, fenceWaitMs: 2_000, prepareMs: 3_600_000, settleMs: 30_000 };
+export const defaultLimits: CutoverLimits = {
+  pauseMs: 5_000,
+  leaseMs: 2_500,
+  fenceWaitMs: 2_000,
+  prepareMs: 3_600_000,
+  canaryMs: 30_000,
+  settleMs: 30_000,
+};
 
 /** Tells applications that switch by configuration. Called after the route has moved, at least once for each version that stands. */
 export interface RouteHooks {
@@ -39,6 +48,8 @@ export interface CutoverParts {
   readonly desk: CutoverDesk;
   readonly check: FinalCheck;
   readonly hooks: RouteHooks;
+  /** null: the operator goes without. */
+  readonly wayBack: WayBack | null;
   readonly newMarker: () => MarkerId;
   readonly limits: CutoverLimits;
   readonly tell: (progress: CutoverProgress) => void;

@@ -18,6 +18,8 @@ export interface PreflightFacts {
   readonly last: CutoverStory | null;
   readonly prediction: PausePrediction;
   readonly freeBytes: number;
+  /** null: it goes without. */
+  readonly wayBack: { readonly service: string; readonly obstacles: readonly string[] } | null;
   readonly limits: PreflightLimits;
 }
 export interface PreflightLimits {
@@ -55,11 +57,7 @@ export function preflight(known: PreflightFacts): readonly CutoverCheck[] {
     "target.queries": queries(known),
     numbers: numbers(known),
     pause: pause(known),
-    "way-back": {
-      severity: "warn",
-      what: "there is no stream back yet: after the switch, what the application writes is in PostgreSQL alone",
-      fix: "Have a backup of the source and decide beforehand what would make you restore it",
-    },
+    "way-back": wayBack(known),
   };
   return Object.entries(checks).map(([id, draft]) => ({ id, acceptable: false, ...draft }));
 }
@@ -162,6 +160,28 @@ function queries({ facts: { longMs } }: PreflightFacts): Draft {
   if (longMs < 1_000) return ok("nobody holds a target table for long");
   const what = `a transaction has held a target table for ${Math.round(longMs / 1000)} s`;
   return { severity: "warn", what, fix: "The switch waits a second for its lock and then goes back; end it, or choose another time" };
+}
+
+/** Opened and proven by the cutover itself, before any write waits; what can be known beforehand is asked here. */
+function wayBack({ wayBack: way }: PreflightFacts): Draft {
+  const acceptable = true;
+  if (way === null) {
+    return {
+      severity: "warn",
+      what: "there is no stream back: after the switch, what the application writes is in PostgreSQL alone",
+      fix: "Have a backup of the source and decide beforehand what would make you restore it",
+    };
+  }
+  const { service, obstacles } = way;
+  if (obstacles.length > 0) {
+    const fix = "Mend it, or go without (`--accept way-back`): then what the application writes after the switch is in PostgreSQL alone";
+    return { ...bad(obstacles.join("; "), fix), acceptable };
+  }
+  if (service === "standing-by" || service === "running") return ok("it can be opened, and the service that carries changes back is there");
+  return {
+    ...bad(`the service that carries changes back is ${service}`, "Start it: `tailrace run`, or `tailrace run reverse`"),
+    acceptable,
+  };
 }
 
 function numbers({ numbers: given }: PreflightFacts): Draft {

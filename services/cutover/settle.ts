@@ -2,7 +2,8 @@
  * Brings an unfinished cutover to an end, whoever began it: forward if the switch was made, else back. There is no third way, and the stored state alone
  * says which: the switch stores it in its own transaction.
  *
- * The way back, in this order: the route (so that whoever still holds its older version can switch nothing), then the fence. Each act may be repeated.
+ * Back, in this order: the route (so that whoever still holds its older version can switch nothing), then the fence, then the way back, which nobody
+ * needs any more. Each act may be repeated.
  * While PostgreSQL does not answer, a lease ends by itself, and a kept fence stays: nobody can know yet which side is the one.
  */
 import type { CutoverSession, CutoverStory } from "../../core/contracts/cutover.js";
@@ -86,6 +87,7 @@ async function undo({ parts, why, pause }: Settling, session: CutoverSession): P
   const afterwards = [
     ...(await reported("hook", () => (route.side === "paused" ? parts.hooks.tell(reopened, patience) : Promise.resolve()))),
     ...(await reported("indexes that waited for the switch", () => session.unprepare(patience))),
+    ...(await reported("the way back, which is to be closed", () => parts.wayBack?.close(group, patience) ?? Promise.resolve())),
   ];
   await at("undoing.after");
   await session.move("undone", pauseMs === null ? {} : { pauseMs });

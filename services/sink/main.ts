@@ -2,7 +2,7 @@
 import { openLog } from "../../connectors/open-log.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import type { Clock } from "../../core/clock.js";
-import type { Target } from "../../core/contracts/target.js";
+import type { Direction, Target } from "../../core/contracts/target.js";
 import { LogAppliedPublisher } from "../../core/log/applied-board.js";
 import { PatientStore } from "../../core/log/patient-store.js";
 import { CutLogReader } from "../../core/log/reader.js";
@@ -23,8 +23,21 @@ export interface ServiceHost {
 }
 
 /** `url`: of the target, or of the embedded PostgreSQL that the caller holds. */
-export async function openSinkService(settings: Settings, url: Secret, host: ServiceHost): Promise<SinkService> {
+export function openSinkService(settings: Settings, url: Secret, host: ServiceHost): Promise<SinkService> {
   const { prefix, pipeline } = settings;
+  const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline }, signal);
+  return wireSink(settings, { prefix, direction: "forward", openTarget }, host);
+}
+
+export interface SinkWiring {
+  readonly prefix: string;
+  readonly direction: Direction;
+  readonly openTarget: (signal: AbortSignal) => Promise<Target>;
+}
+
+/** Any target behind the log that the settings mean: both directions are wired alike. */
+export async function wireSink(settings: Settings, { prefix, direction, openTarget }: SinkWiring, host: ServiceHost): Promise<SinkService> {
+  const { pipeline } = settings;
   const { clock, log, metrics } = host;
   const store = new PatientStore(await openLog(settings.log, `${prefix}-sink`, clock), clock);
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
@@ -33,6 +46,5 @@ export async function openSinkService(settings: Settings, url: Secret, host: Ser
   const openReader = (tables: readonly TableId[], ahead: Ahead): CutLogReader => {
     return new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics: countedTopics(prefix, tables), ahead });
   };
-  const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline }, signal);
-  return new SinkService({ pipeline, group: theGroup, clock, log, metrics, store, publisher, openTarget, openReader });
+  return new SinkService({ pipeline, group: theGroup, direction, clock, log, metrics, store, publisher, openTarget, openReader });
 }

@@ -2,7 +2,7 @@
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
-import type { Conservation, LeftOut, Target, TargetSession } from "../../core/contracts/target.js";
+import type { Conservation, Direction, LeftOut, Target, TargetSession } from "../../core/contracts/target.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { asTailraceError, describeError, explainError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
@@ -17,6 +17,7 @@ import { mayBeMended } from "./widen.js";
 export interface SinkServiceOptions {
   readonly pipeline: string;
   readonly group: GroupId;
+  readonly direction: Direction;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -126,7 +127,7 @@ export class SinkService implements Service, AsyncDisposable {
   }
 
   async #session(alive: () => void, signal: AbortSignal): Promise<void> {
-    const { group, openTarget, openReader } = this.#options;
+    const { group, direction, openTarget, openReader } = this.#options;
     await using target = await openTarget(signal);
     const plan = await target.plan(signal);
     if (plan === null)
@@ -135,7 +136,7 @@ export class SinkService implements Service, AsyncDisposable {
         where: { pipeline: this.#options.pipeline },
       });
     this.#paused = await target.paused(group, signal);
-    await using session = await target.own({ group, direction: "forward", takeoverMs }, signal);
+    await using session = await target.own({ group, direction, takeoverMs }, signal);
     // Tables that an earlier plan had are among them: a cut from then counts their records.
     const known = await target.totals(group, signal);
     await using reader = openReader([...known.keys()], (window, s) => session.stage(window, s));

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { openLog } from "../../connectors/open-log.js";
 import { openDuckDbSource } from "../../connectors/duckdb/duckdb-source.js";
 import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
+import type { Retention } from "../../core/capture/retention.js";
 import type { Clock } from "../../core/clock.js";
 import type { Source } from "../../core/contracts/source.js";
 import { LogAppliedFollower } from "../../core/log/applied-board.js";
@@ -16,6 +17,7 @@ import { type TableId, theGroup, writerId } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
+import type { ConnectorName } from "../../schemas/table-property.js";
 import { SourceService } from "./source-service.js";
 
 function openSourceOf({ source, pipeline, stateDirectory }: Settings, clock: Clock): Promise<Source> {
@@ -36,8 +38,28 @@ export interface ServiceHost {
  * `tables`: those that are or were captured (the installed capture objects say); asked again for each session, since `apply` may add some. Opens the
  * log's client; the source file is opened by `run`.
  */
-export async function openSourceService(settings: Settings, tables: () => readonly TableId[], host: ServiceHost): Promise<SourceService> {
-  const { prefix, pipeline } = settings;
+export function openSourceService(settings: Settings, tables: () => readonly TableId[], host: ServiceHost): Promise<SourceService> {
+  // A source that keeps no log of its own has nothing to limit.
+  const retention = settings.source.kind === "sqlite" ? settings.source.log : ({ retain: "applied", maxBytes: 0 } as const);
+  const openSource = (): Promise<Source> => openSourceOf(settings, host.clock);
+  const { prefix, source } = settings;
+  return wireSource(settings, { prefix, connector: source.kind, retention, tables, openSource }, host);
+}
+
+export interface SourceWiring {
+  readonly prefix: string;
+  /** Named in every record. */
+  readonly connector: ConnectorName;
+  readonly retention: Retention;
+  /** Asked again for each session. */
+  readonly tables: () => readonly TableId[];
+  readonly openSource: () => Promise<Source>;
+}
+
+/** Any source behind the log that the settings mean: both directions are wired alike. */
+export async function wireSource(settings: Settings, wiring: SourceWiring, host: ServiceHost): Promise<SourceService> {
+  const { pipeline } = settings;
+  const { prefix, connector, tables, retention, openSource } = wiring;
   const { clock, log, metrics } = host;
   const store = new PatientStore(await openLog(settings.log, `${prefix}-source`, clock), clock);
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
@@ -55,9 +77,6 @@ export async function openSourceService(settings: Settings, tables: () => readon
     applied: (signal) => follower.latest(signal),
     newLogId: randomUUID,
   });
-  const encoder = createEncoder({ prefix, registry, clock, connector: settings.source.kind });
-  const openSource = (): Promise<Source> => openSourceOf(settings, clock);
-  // A source that keeps no log of its own has nothing to limit.
-  const retention = settings.source.kind === "sqlite" ? settings.source.log : ({ retain: "applied", maxBytes: 0 } as const);
+  const encoder = createEncoder({ prefix, registry, clock, connector });
   return new SourceService({ pipeline, prefix, retention, clock, log, metrics, store, writer, encoder, follower, openSource });
 }

@@ -149,6 +149,18 @@ describe("verification on the screen", () => {
     expect(view.needsPerson).toEqual(["verify stopped: a value does not fit"]);
   });
 
+  it("shows the way back once it is open, and nothing of it before", () => {
+    const idle = { ...service("sink", "standing-by"), service: "reverse", code: "source.way-back-closed" } as const;
+    const before = viewOf({ ...streaming, reverse: heard(idle) });
+    expect(before).toMatchObject({ state: "running", wayBack: null, next: [] });
+    expect(renderView(before, plain)).toBe(renderView(viewOf(streaming), plain));
+    const kept = { bytes: 5e9, ms: 1_000, freeBytes: null, retain: "applied", maxBytes: 1e9, alarm: "size", forgotten: false };
+    const details = { behind: { changes: { kind: "known", value: 7 }, ms: { kind: "known", value: 40 } }, captureLog: kept };
+    const open = viewOf({ ...streaming, reverse: heard({ ...service("sink", "running", details), service: "reverse" }) });
+    expect(renderView(open, plain)).toContain("  way back  source at 0:41:0   behind 7 changes   40 ms");
+    expect(open.needsPerson.join()).toMatch(/PostgreSQL keeps .* of its log for the way back/);
+  });
+
   it("shows all ranges of a table in one strip, the worst of each cell", () => {
     expect(heatStrip([], 0, plain)).toBe("·");
     expect(heatStrip(["equal", "different", "unsettled"], 5, plain)).toBe("█▓▒··");

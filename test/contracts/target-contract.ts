@@ -27,12 +27,13 @@ import {
   planOf,
   takeoverMs,
   type TargetContext,
+  type TargetTraits,
 } from "./target-fixtures.js";
 
 const n = BigInt;
 
-export function targetContract(name: string, makeContext: () => Promise<TargetContext>): void {
-  targetConstraintsContract(name, makeContext);
+export function targetContract(name: string, makeContext: () => Promise<TargetContext>, traits: TargetTraits): void {
+  targetConstraintsContract(name, makeContext, traits);
   describe(`target contract: ${name}`, () => {
     let context: TargetContext;
     let target: Target;
@@ -185,7 +186,8 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       expect(counts.get("parent")).toEqual({ ...nothing, taken: 6, folded: 3, applied: 3 });
     });
 
-    it("keeps an insert-only column of a row that lives, and writes it anew for one that is born again", async () => {
+    // Skipped for files: a constant is the target's own, and a table that was there before has none.
+    it.runIf(traits.builds)("keeps an insert-only column of a row that lives, and writes it anew for one that is born again", async () => {
       const origin = {
         source: null,
         target: "origin",
@@ -320,7 +322,7 @@ export function targetContract(name: string, makeContext: () => Promise<TargetCo
       await using owner = await prepared();
       const bad = owner.apply(changesOf(parentTable, created(1, [n(1)], parentRow(1)), created(2, [n(2)], [n(2), "secret\0value"])));
       await expect(bad).rejects.toMatchObject({
-        code: "value.nul",
+        code: traits.refuses,
         where: { table: "parent", column: "name", key: "2", position: "0:2:0" },
       });
       await expect(bad).rejects.not.toThrow("secret");

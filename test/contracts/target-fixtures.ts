@@ -2,6 +2,7 @@
 import type { Window } from "../../core/contracts/log.js";
 import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
 import type { Conservation, Target, TargetSession } from "../../core/contracts/target.js";
+import type { ErrorCode } from "../../core/errors.js";
 import { pipelineId, theGroup } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Row } from "../../core/vocabulary/value.js";
@@ -11,6 +12,18 @@ export interface TargetContext extends AsyncDisposable {
   connect(): Promise<Target>;
   /** All rows of a target table in key order, every value as text. */
   rows(table: TablePlan): Promise<readonly (string | null)[][]>;
+}
+
+/** What is not alike in all targets. */
+export interface TargetTraits {
+  /** It makes tables, indexes and keys; else they are the application's, and are there from the beginning. */
+  readonly builds: boolean;
+  /** What it calls a UNIQUE of `child (code)` and the foreign key of `child (parent)`. */
+  readonly constraints: { readonly unique: string; readonly foreignKey: string };
+  /** What it says of text with a NUL. */
+  readonly refuses: ErrorCode;
+  /** Objects that `destroy` finds at least. */
+  readonly traces: number;
 }
 
 export const contractPipeline = pipelineId("contract");

@@ -27,6 +27,7 @@ it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { 
   const plan = await operator.answer("cutover", "plan");
   expect((plan["steps"] as { step: string }[]).map(({ step }) => step)).toEqual([
     "preparing",
+    "opening",
     "pausing",
     "fencing",
     "draining",

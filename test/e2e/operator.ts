@@ -196,7 +196,7 @@ export class Operator implements AsyncDisposable {
   }
 
   metric(service: ServiceName, name: string): Promise<number | null> {
-    const step = { source: 1, sink: 2, verify: 3 }[service];
+    const step = { source: 1, sink: 2, verify: 3, reverse: 5 }[service];
     return metricOf(`http://127.0.0.1:${this.port + step}/metrics`, name);
   }
 
@@ -231,11 +231,11 @@ async function metricOf(url: string, name: string): Promise<number | null> {
   return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ") + 1));
 }
 
-/** Four free ports in a row, for the supervisor and its roles. */
+/** Free ports, for the supervisor and its roles. */
 async function freeBase(): Promise<number> {
   for (;;) {
     const base = 20_000 + Math.floor(Math.random() * 25_000);
-    const free = await Promise.all([0, 1, 2, 3].map((n) => isFree(base + n)));
+    const free = await Promise.all([0, 1, 2, 3, 5].map((n) => isFree(base + n)));
     if (free.every(Boolean)) return base;
   }
 }

@@ -18,7 +18,7 @@ export interface FollowedCut {
 export const freshBeginning: Beginning = { resume: null, later: [], historySeen: 0 };
 
 export class Follower implements AsyncDisposable {
-  replica = new Replica();
+  replica: Replica;
   cuts: FollowedCut[] = [];
   lastParts: readonly BatchPart[] = [];
   #batches: AsyncIterator<Batch> | null = null;
@@ -26,7 +26,12 @@ export class Follower implements AsyncDisposable {
   #historySeen = 0;
   #epoch = 0;
 
-  constructor(public source: Source) {}
+  constructor(
+    public source: Source,
+    private readonly beginsEqual = false,
+  ) {
+    this.replica = new Replica(beginsEqual);
+  }
 
   get position(): Position | null {
     return this.cuts.at(-1)?.position ?? null;
@@ -80,7 +85,7 @@ export class Follower implements AsyncDisposable {
     this.#batches = null;
     this.#later = [...this.#later, ...this.cuts.slice(cuts).map((cut) => ({ position: cut.position, anchor: cut.end.anchor }))];
     this.cuts = this.cuts.slice(0, cuts);
-    this.replica = this.cuts.at(-1)?.replica.clone() ?? new Replica();
+    this.replica = this.cuts.at(-1)?.replica.clone() ?? new Replica(this.beginsEqual);
     if (source !== undefined) this.source = source;
   }
 

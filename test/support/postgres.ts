@@ -31,7 +31,10 @@ export async function postgresServerUrl(): Promise<string> {
   const given = process.env["TAILRACE_TEST_PG_URL"];
   if (given !== undefined && given !== "") return given;
   // Tests kill sessions and processes, never the machine: without fsync a kill loses nothing.
-  server ??= startEmbeddedPostgres({ directory, settings: { fsync: "off", max_connections: "200" } });
+  server ??= startEmbeddedPostgres({
+    directory,
+    settings: { fsync: "off", max_connections: "200", max_replication_slots: "50", max_wal_senders: "50" },
+  });
   return (await server).url.reveal();
 }
 
@@ -53,6 +56,7 @@ export async function freshDatabase(server?: string): Promise<TestDatabase> {
     },
     [Symbol.asyncDispose]: async () => {
       await client.end();
+      await dropSlots(admin, name);
       await once(admin, `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
@@ -62,6 +66,13 @@ export function withDatabase(url: string, name: string): string {
   const parsed = new URL(url);
   parsed.pathname = `/${name}`;
   return parsed.href;
+}
+
+/** A database whose log somebody wants to read stays. */
+async function dropSlots(admin: string, database: string): Promise<void> {
+  const ofDatabase = `FROM pg_replication_slots WHERE database = '${database}'`;
+  await once(admin, `SELECT pg_terminate_backend(active_pid, 5000) ${ofDatabase} AND active_pid IS NOT NULL`);
+  await once(admin, `SELECT pg_drop_replication_slot(slot_name) ${ofDatabase}`);
 }
 
 async function once(url: string, sql: string): Promise<void> {

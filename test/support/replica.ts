@@ -22,8 +22,11 @@ export class Replica {
   readonly markers: string[] = [];
   readonly controls: string[] = [];
 
+  /** `beginsEqual`: it holds every row there is before anything is told; here, none. */
+  constructor(private readonly beginsEqual = false) {}
+
   clone(): Replica {
-    const copy = new Replica();
+    const copy = new Replica(this.beginsEqual);
     copy.#tables = new Map([...this.#tables].map(([name, table]) => [name, { ...table, rows: new Map(table.rows) }]));
     copy.#history = this.#history;
     copy.markers.push(...this.markers);
@@ -105,7 +108,7 @@ export class Replica {
       const known = this.#tables.get(control.table.table);
       this.#tables.set(control.table.table, {
         rows: known?.rows ?? new Map(),
-        known: known?.known ?? "nothing",
+        known: known?.known ?? (this.beginsEqual ? "all" : "nothing"),
         description: control.table,
       });
     }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../connectors/embedded-log/embedded-log.js";
-import { Fold } from "../../connectors/postgres/fold.js";
+import { Fold } from "../../core/apply/fold.js";
 import { TargetTable } from "../../connectors/postgres/target-table.js";
 import { systemClock } from "../../core/clock.js";
 import type { BatchPart } from "../../core/contracts/change.js";

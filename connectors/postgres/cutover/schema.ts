@@ -1,12 +1,37 @@
 /** Tables of the cutover. The route is what applications follow, in whatever language: one row, one trigger that tells of every change. */
-import { cutoverStates } from "../../../core/cutover/states.js";
 import { comment, commented, type Migration } from "../migration.js";
 import { quoteText } from "../quote.js";
 
 /** LISTEN on it; the payload is `{"pipeline", "group", "side", "version"}` as JSON. */
 export const routeChannel = "tailrace_route";
 
-const states = cutoverStates.map(quoteText).join(", ");
+/** Of that time: a migration that was released stays as it is. */
+const states = [
+  "preparing",
+  "pausing",
+  "fencing",
+  "draining",
+  "checking",
+  "readying",
+  "keeping",
+  "switching",
+  "switched",
+  "undoing",
+  "done",
+  "undone",
+]
+  .map(quoteText)
+  .join(", ");
+
+/** For a migration that brings states: what may be stored from then on. */
+export const allowStates = (allowed: readonly string[]): readonly string[] =>
+  [
+    ["cutover", "state"],
+    ["cutover_step", "step"],
+  ].map(
+    ([table, column]) => `ALTER TABLE tailrace.${table} DROP CONSTRAINT ${table}_${column}_check,
+  ADD CONSTRAINT ${table}_${column}_check CHECK (${column} IN (${allowed.map(quoteText).join(", ")}))`,
+  );
 
 export const cutoverMigration: Migration = {
   number: 3,

@@ -17,6 +17,7 @@ const strikes = Number(process.env["TAILRACE_CUTOVER_STRIKES"] ?? 8);
 const withOutside = process.env["TAILRACE_CUTOVER_OUTSIDE"] !== undefined;
 const victims: readonly Victim[] = ["tool at a point", "tool at a point", "tool", "tool stopped", "source", "sink", "sessions"];
 const steps: readonly CutoverState[] = [
+  "opening",
   "pausing",
   "fencing",
   "draining",

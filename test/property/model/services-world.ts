@@ -218,6 +218,7 @@ export class ServicesWorld implements TargetPlace {
     return new SinkService({
       pipeline: prefix,
       group: theGroup,
+      direction: "forward",
       clock,
       log: this.#logger(),
       metrics: noMetrics,

@@ -30,31 +30,35 @@ const lagMs = { kind: "known", value: 12 } as const;
 const prediction = predictPause({ facts, lagMs, dirtyRows: 2_000, statements: 2, last: null });
 
 it("prints what happens, in order, and how long writes wait", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"] };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"], wayBack: true };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "cutover");
   expect(planLines(steps, prediction, paint).join("\n")).toMatchInlineSnapshot(`
     " 1. preparing
           target: CREATE UNIQUE INDEX CONCURRENTLY "tailrace_waits_1" ON "public"."t" ("email")
           compares what has changed since the last proof, while writes go on
-     2. pausing
+     2. opening
+          source: \`_cdc_applied\` takes note of what comes back; the log gets topics for it
+          target: a publication of 3 tables, whole old rows in its log where they hold large values, and a replication slot
+          waits until a row written at the target has come through the log into the source
+     3. pausing
           target: tailrace.route says 'paused'; applications that follow it hold their writes
           tells ./switch.sh that the route is 'paused'
-     3. fencing
+     4. fencing
           source: one transaction refuses every write to 3 tables and notes the last position; it ends by itself after 2500 ms unless renewed
-     4. draining
+     5. draining
           waits until the target has applied everything up to that position
-     5. checking
+     6. checking
           compares 2000 rows of both sides; a difference takes everything back
-     6. readying
+     7. readying
           target: opens the transaction of the switch
           target: ALTER TABLE "public"."t" DROP CONSTRAINT "t_email_key"
           target: SELECT setval('t_id_seq', 70, true)
-     7. keeping
+     8. keeping
           source: the fence stays until somebody takes it away; from here on only the route says which side is written to
-     8. switching
+     9. switching
           target: in the same transaction, no forward sink can commit any more
           target: in the same transaction, tailrace.route says 'target'; COMMIT
-     9. switched
+    10. switched
           tells ./switch.sh that the route is 'target'
           target: ALTER TABLE "public"."t" VALIDATE CONSTRAINT "t_p_fkey"
 
@@ -68,13 +72,23 @@ it("prints what happens, in order, and how long writes wait", async () => {
 });
 
 it("rehearses everything but the switch", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [] };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rehearsal");
-  expect(steps.map(({ step }) => step)).toEqual(["preparing", "pausing", "fencing", "draining", "checking", "readying", "undoing"]);
+  expect(steps.map(({ step }) => step)).toEqual([
+    "preparing",
+    "opening",
+    "pausing",
+    "fencing",
+    "draining",
+    "checking",
+    "readying",
+    "undoing",
+  ]);
   expect(steps.at(-1)?.does).toEqual([
     "target: tailrace.route says 'source'; applications go on where they were",
     "source: takes writes again",
     "target: drops the indexes that waited for the switch",
+    "target: drops slot and publication",
   ]);
 });
 
@@ -90,6 +104,7 @@ const good: PreflightFacts = {
   last: null,
   prediction,
   freeBytes: 1e9,
+  wayBack: { service: "standing-by", obstacles: [] },
   limits: { pauseMs: 5_000, lagMs: 2_000, proofMs: 3_600_000 },
 };
 const unknown = { kind: "unknown", why: "nobody answers" } as const;
@@ -110,6 +125,8 @@ it.each<[string, Partial<PreflightFacts>]>([
   ["target.constraints", { facts: { ...facts, leftOut: [{ object: "fk on t", why: "orphans" }] } }],
   ["target.ready", { facts: { ...facts, unfinished: ["t"] } }],
   ["target.privileges", { facts: { ...facts, notOurs: ["public.t"] } }],
+  ["way-back", { wayBack: { service: "standing-by", obstacles: ["wal_level is 'replica'"] } }],
+  ["way-back", { wayBack: { service: "unreachable", obstacles: [] } }],
   ["pause", { prediction: { ms: 9_000, figures: [] } }],
 ])("the gate '%s' refuses what it is for, with a remedy", (id, bad) => {
   expect(refusals(preflight(good), [])).toEqual([]);

@@ -11,6 +11,7 @@ import type {
   FenceState,
   RouteState,
   SourceFence,
+  WayBack,
 } from "../../../core/contracts/cutover.js";
 import { type CutoverState, isFinished, isLegalMove } from "../../../core/cutover/states.js";
 import { TailraceError } from "../../../core/errors.js";
@@ -85,6 +86,7 @@ export class World {
   /** What happens at the act of a step, once. */
   trouble: { step: CutoverState; what: Trouble } | null = null;
   postgresUpAtMs = 0;
+  wayBack: "closed" | "open" | "proven" = "closed";
   ids = 0;
 
   isSourceWritable(): boolean {
@@ -95,6 +97,7 @@ export class World {
   }
   changed(what: string): void {
     if (this.isSourceWritable() && this.isTargetWritable()) this.faults.push(`two writable sides after ${what}`);
+    if (this.isTargetWritable() && this.wayBack !== "proven") this.faults.push(`no way back after ${what}`);
   }
   hit(step: CutoverState): Trouble | null {
     if (this.trouble?.step !== step) return null;
@@ -150,6 +153,7 @@ export class FakeProcess {
           await this.alive();
         },
       },
+      wayBack: fakeWayBack(this),
       newMarker: () => markerId(`marker ${++world.ids}`),
       limits: { ...defaultLimits, ...limits },
       tell: () => {},
@@ -160,6 +164,30 @@ export class FakeProcess {
       },
     };
   }
+}
+
+function fakeWayBack(process: FakeProcess): WayBack {
+  const { world } = process;
+  return {
+    obstacles: () => Promise.resolve([]),
+    open: async (_group, signal) => {
+      await process.alive();
+      await process.trouble("opening", signal);
+      if (world.wayBack === "closed") world.wayBack = "open";
+      return position(1, 8);
+    },
+    prove: async (_group, _canary, signal) => {
+      await process.alive();
+      signal.throwIfAborted();
+      world.wayBack = "proven";
+    },
+    close: async () => {
+      await process.alive();
+      world.wayBack = "closed";
+      world.changed("closing the way back");
+      return [];
+    },
+  };
 }
 
 const lost = (what: string): TailraceError => new TailraceError("cutover.fence-lost", { what });

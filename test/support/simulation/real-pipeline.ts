@@ -201,6 +201,7 @@ export class RealPipeline implements AsyncDisposable {
       ...common,
       pipeline,
       group: theGroup,
+      direction: "forward",
       store,
       publisher: ports.made("publisher", new LogAppliedPublisher(store, clock, prefix)),
       openTarget: ports.opening("openTarget", (signal: AbortSignal) => connectTarget({ url: database.url, pipeline }, signal)),

@@ -23,7 +23,7 @@ const rows = [
 ];
 const place = () => CutoverPlace.of([parentPlan, cascading], ...rows);
 const beginning = { kind: "cutover", marker: markerId("m"), pauseLimitMs: 5_000 } as const;
-const toSwitching = ["pausing", "fencing", "draining", "checking", "readying", "keeping", "switching"] as const;
+const toSwitching = ["opening", "pausing", "fencing", "draining", "checking", "readying", "keeping", "switching"] as const;
 
 it("switches route, direction, owner and journal in one transaction, and the forward sink can commit nothing more", async () => {
   await using here = await place();
@@ -121,6 +121,7 @@ it("refuses a second operator with holder and since when, and lets a successor t
   await using here = await place();
   const first = await here.desk().take(theGroup, "ada@one", never);
   await first.begin(beginning);
+  await first.move("opening");
   await first.move("pausing");
   await first.board.pause(theGroup, await first.board.route(theGroup, never), never);
   await expect(here.desk().take(theGroup, "bo@two", never)).rejects.toMatchObject({
@@ -229,7 +230,8 @@ it("moves only as the state machine allows, and stores each step with its time",
   await using session = await here.desk().take(theGroup, "me", never);
   await session.begin(beginning);
   await expect(session.move("switching")).rejects.toMatchObject({ code: "internal" });
-  await session.move("pausing", { step: { built: 2 } });
+  await session.move("opening", { step: { built: 2 } });
+  await session.move("pausing");
   expect(await here.desk().askToAbort(theGroup, never)).toBe(true);
   expect(await session.abortAsked()).toBe(true);
   await session.move("undoing", { error: { code: "cutover.aborted", message: "asked" } });
@@ -240,6 +242,7 @@ it("moves only as the state machine allows, and stores each step with its time",
   expect(story).toMatchObject({ state: "undone", error: { code: "cutover.aborted", message: "asked" } });
   expect(story?.steps.map(({ step, details }) => [step, details])).toEqual([
     ["preparing", { built: 2 }],
+    ["opening", {}],
     ["pausing", {}],
     ["undoing", {}],
     ["undone", {}],

@@ -1,7 +1,7 @@
 /** What became of a window's changes, table by table; the sum is checked before the commit. */
-import type { Conservation } from "../../core/contracts/target.js";
-import { TailraceError } from "../../core/errors.js";
-import type { TableId } from "../../core/vocabulary/ids.js";
+import type { Conservation } from "../contracts/target.js";
+import { TailraceError } from "../errors.js";
+import type { TableId } from "../vocabulary/ids.js";
 
 type Counts = { -readonly [Kind in keyof Conservation]: number };
 

@@ -4,17 +4,19 @@
  * A key change is the delete of one key and the state of another, in this order: at the source it can only take a key that is free by then, so
  * following positions one by one comes out right also when keys change places through a third.
  */
-import type { Change } from "../../core/contracts/change.js";
-import { TailraceError } from "../../core/errors.js";
-import type { Position } from "../../core/vocabulary/position.js";
-import type { TableDescription } from "../../core/vocabulary/table.js";
-import { type Key, keyText, type Row, type Value } from "../../core/vocabulary/value.js";
+import type { Change } from "../contracts/change.js";
+import { TailraceError } from "../errors.js";
+import type { Position } from "../vocabulary/position.js";
+import type { TableDescription } from "../vocabulary/table.js";
+import { type Key, keyText, type Row, type Value } from "../vocabulary/value.js";
 
 export interface Folded {
   readonly key: Key;
   /** Null: deleted. */
   readonly after: Row | null;
   readonly born: boolean;
+  /** The key that the row had before, when it was moved: what only the target knows of the row stands there. */
+  readonly movedFrom: Key | null;
   readonly at: Position;
   /** Names the columns of `after`. */
   readonly table: TableDescription;
@@ -29,15 +31,20 @@ export class Fold {
     const { at, key } = change;
     switch (change.kind) {
       case "create":
-        return this.#put({ key, after: change.after, born: true, at, table });
+        return this.#put({ key, after: change.after, born: true, movedFrom: null, at, table });
       case "update":
-      case "state":
-        return this.#put({ key, after: change.after, born: this.#isBorn(key), at, table });
-      case "rekey":
-        this.#put({ key: change.from, after: null, born: false, at, table });
-        return this.#put({ key, after: change.after, born: true, at, table });
+      case "state": {
+        const known = this.#entries.get(foldKey(key));
+        const [born, movedFrom] = known === undefined ? [false, null] : [known.born, known.movedFrom];
+        return this.#put({ key, after: change.after, born, movedFrom, at, table });
+      }
+      case "rekey": {
+        const movedFrom = this.#originOf(change.from);
+        this.#put({ key: change.from, after: null, born: false, movedFrom: null, at, table });
+        return this.#put({ key, after: change.after, born: true, movedFrom, at, table });
+      }
       case "delete":
-        return this.#put({ key, after: null, born: false, at, table });
+        return this.#put({ key, after: null, born: false, movedFrom: null, at, table });
       default:
         throw new TailraceError("internal", { what: "a change without a kind" });
     }
@@ -71,8 +78,11 @@ export class Fold {
     this.#entries.set(foldKey(entry.key), entry);
   }
 
-  #isBorn(key: Key): boolean {
-    return this.#entries.get(foldKey(key))?.born ?? false;
+  /** Where the row of this key was before the window; null: nowhere. */
+  #originOf(key: Key): Key | null {
+    const known = this.#entries.get(foldKey(key));
+    if (known === undefined) return key;
+    return known.movedFrom ?? (known.born || known.after === null ? null : key);
   }
 }
 

@@ -5,13 +5,13 @@
  * table's parts coming in position order; finding them otherwise (chunks of several cuts behind live changes of a later one) it says OutOfOrder, and
  * the window is read again in source order.
  */
-import type { Chunk, KeyScope } from "../../core/contracts/change.js";
-import type { WindowPart } from "../../core/contracts/log.js";
-import { TailraceError } from "../../core/errors.js";
-import type { TableId } from "../../core/vocabulary/ids.js";
-import { comparePositions, formatPosition, isAbove, type Position } from "../../core/vocabulary/position.js";
-import type { TableDescription } from "../../core/vocabulary/table.js";
-import { keyText, type Row } from "../../core/vocabulary/value.js";
+import type { Chunk, KeyScope } from "../contracts/change.js";
+import type { WindowPart } from "../contracts/log.js";
+import { TailraceError } from "../errors.js";
+import type { TableId } from "../vocabulary/ids.js";
+import { comparePositions, formatPosition, isAbove, type Position } from "../vocabulary/position.js";
+import type { TableDescription } from "../vocabulary/table.js";
+import { keyText, type Row } from "../vocabulary/value.js";
 import { bytesOf, Fold } from "./fold.js";
 
 export type Segment = LiveSegment | ChunkSegment;

@@ -1,0 +1,36 @@
+/** The way back for whoever opens, marks and closes it: each question on a connection of its own. */
+import type { WayBackDesk } from "../../../core/contracts/cutover.js";
+import { Secret } from "../../../core/secret.js";
+import type { GroupId, MarkerId, PipelineId } from "../../../core/vocabulary/ids.js";
+import { position } from "../../../core/vocabulary/position.js";
+import { Connection } from "../connection.js";
+import { parseConnectionUrl } from "../connection-url.js";
+import { markerQuery, type WayPlace } from "./marker.js";
+import { wayBackObstacles } from "./obstacles.js";
+import { withSourceErrors } from "./source-errors.js";
+import { closeWayBack, openWayBack, wayName } from "./way-back.js";
+import { readWayState } from "./way-state.js";
+
+export function openWayBackDesk(options: { readonly url: Secret | string; readonly pipeline: PipelineId }): WayBackDesk {
+  const { url, pipeline } = options;
+  const settings = parseConnectionUrl(url instanceof Secret ? url.reveal() : url);
+  const ask = <T>(group: GroupId, signal: AbortSignal, work: (connection: Connection, place: WayPlace) => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    return withSourceErrors(async () => {
+      const place = { pipeline, group };
+      await using connection = await Connection.open(settings, { applicationName: wayName(place), pipelined: false });
+      return await work(connection, place);
+    });
+  };
+  return {
+    obstacles: (group, signal) => ask(group, signal, wayBackObstacles),
+    open: (group, signal) =>
+      ask(group, signal, async (connection, place) => {
+        const start = await openWayBack(connection, place);
+        return position((await readWayState(connection, place))?.history ?? 1, start);
+      }),
+    mark: (group, marker: MarkerId, signal) =>
+      ask(group, signal, async (connection, place) => void (await connection.query(markerQuery(place, marker)))),
+    close: (group, signal) => ask(group, signal, closeWayBack),
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * The way back as one long-lived service: a source and a sink with their ends exchanged. They end together, since one alone carries nothing; while no
+ * way back is open both stand by.
+ */
+import type { Clock } from "../../core/clock.js";
+import { disposeQuietly } from "../../core/dispose.js";
+import { isAbort } from "../../core/errors.js";
+import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
+import { together } from "../../core/supervise.js";
+
+type Part = Service & AsyncDisposable;
+
+export interface ReverseParts {
+  readonly pipeline: string;
+  readonly clock: Clock;
+  /** Reads PostgreSQL. */
+  readonly source: Part;
+  /** Writes to the file. */
+  readonly sink: Part;
+}
+
+/** What is worst of two is what the whole is. */
+const worstFirst: readonly ServiceState[] = ["stopped", "waiting", "starting", "standing-by", "paused", "running", "ended"];
+
+export class ReverseService implements Service, AsyncDisposable {
+  readonly name = "reverse";
+
+  constructor(private readonly parts: ReverseParts) {}
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { source, sink, clock } = this.parts;
+    try {
+      await together([(s) => source.run(s), (s) => sink.run(s)], clock, signal);
+    } catch (thrown) {
+      if (!(signal.aborted && isAbort(thrown))) throw thrown;
+    }
+  }
+
+  status(): ServiceStatus {
+    const [source, sink] = [this.parts.source.status(), this.parts.sink.status()];
+    const worst = worstFirst.find((state) => source.state === state || sink.state === state) ?? "starting";
+    const speaker = source.state === worst ? source : sink;
+    const { behind, captureLog, applied } = source.details;
+    return {
+      service: this.name,
+      pipeline: this.parts.pipeline,
+      state: worst,
+      why: speaker.why,
+      code: speaker.code,
+      attempt: speaker.attempt,
+      sinceMs: speaker.sinceMs,
+      position: sink.position,
+      details: { behind, captureLog, log: source.position, applied, source, sink },
+    };
+  }
+
+  /** The sink first: what it has applied is published by then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeQuietly(this.parts.sink);
+    await disposeQuietly(this.parts.source);
+  }
+}
