@@ -1,6 +1,7 @@
 /** Removes a pipeline's rows from schema `tailrace`, the schema itself with its last pipeline, and on request the tables that it made. */
 import { groupId, type PipelineId } from "../../core/vocabulary/ids.js";
 import type { Connection } from "./connection.js";
+import { liftFence } from "./cutover/lift-fence.js";
 import { qualified } from "./quote.js";
 import { closeWayBack } from "./source/way-back.js";
 import { stateExists } from "./state-schema.js";
@@ -33,7 +34,7 @@ async function closeWaysBack(connection: Connection, pipeline: PipelineId): Prom
 }
 
 async function remove(connection: Connection, pipeline: PipelineId, tables: boolean): Promise<readonly string[]> {
-  const removed: string[] = [];
+  const removed: string[] = [...(await takeDownFences(connection, pipeline))];
   const ours = tables ? await createdTables(connection, pipeline) : [];
   if (ours.length > 0) {
     // In one statement, since foreign keys between them may go in circles.
@@ -50,6 +51,7 @@ async function remove(connection: Connection, pipeline: PipelineId, tables: bool
     "route",
     "way_back",
     "marker",
+    "fence",
   ];
   for (const table of state) {
     const [there] = await connection.rows<{ found: boolean }>("SELECT to_regclass($1) IS NOT NULL AS found", [`tailrace.${table}`]);
@@ -61,6 +63,26 @@ async function remove(connection: Connection, pipeline: PipelineId, tables: bool
   if (others?.found === false) {
     await connection.query("DROP SCHEMA tailrace CASCADE");
     removed.push("schema tailrace");
+  }
+  return removed;
+}
+
+/** Triggers that refuse writes must not stay where nobody could tell any more what they are. */
+async function takeDownFences(connection: Connection, pipeline: PipelineId): Promise<readonly string[]> {
+  const [there] = await connection.rows<{ found: boolean }>("SELECT to_regclass('tailrace.fence') IS NOT NULL AS found");
+  if (there?.found !== true) return [];
+  const fences = await connection.rows<{ id: number; sequences: readonly string[] }>(
+    "SELECT group_id AS id, ARRAY[until_sequence, passed_sequence] AS sequences FROM tailrace.fence WHERE pipeline = $1",
+    [pipeline],
+  );
+  const removed: string[] = [];
+  for (const { id, sequences } of fences) {
+    const statements = await liftFence(connection, { pipeline, group: groupId(id) });
+    for (const statement of statements) await connection.query(statement);
+    for (const name of sequences) await connection.query(`DROP SEQUENCE ${qualified({ schema: "tailrace", name })}`);
+    removed.push(
+      ...statements.filter((statement) => statement.startsWith("DROP")).map((statement) => statement.replace("DROP TRIGGER", "trigger")),
+    );
   }
   return removed;
 }

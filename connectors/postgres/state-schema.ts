@@ -4,6 +4,7 @@
  */
 import { TailraceError } from "../../core/errors.js";
 import type { Connection } from "./connection.js";
+import { fenceMigration } from "./cutover/fence-schema.js";
 import { cutoverMigration } from "./cutover/schema.js";
 import { comment, commented, type Migration } from "./migration.js";
 import { quoteText } from "./quote.js";
@@ -132,7 +133,7 @@ const first: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first, verificationTables, cutoverMigration, wayBackMigration];
+const migrations: readonly Migration[] = [first, verificationTables, cutoverMigration, wayBackMigration, fenceMigration];
 
 /** In order; empty when the schema is up to date. */
 export async function pendingMigrations(connection: Connection): Promise<readonly string[]> {

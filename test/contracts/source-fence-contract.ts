@@ -1,17 +1,19 @@
 /** What every SourceFence must do, whatever the source is. The host is an application that writes to one captured table, and knows nothing of us. */
 import { describe, expect, it } from "vitest";
 import type { SourceFence } from "../../core/contracts/cutover.js";
+import type { Awaitable } from "../../core/contracts/source.js";
+import type { Position } from "../../core/vocabulary/position.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { until } from "../support/oracles/until.js";
 
 export interface FenceHost extends AsyncDisposable {
   open(): SourceFence;
   /** One write as the application does it: null when it was accepted, else what the application is told. */
-  write(): string | null;
-  /** Position of the newest change that the application made. */
-  lastWrite(): number;
+  write(): Awaitable<string | null>;
+  /** Right behind the newest change that the application made. */
+  isBehind(at: Position): Awaitable<boolean>;
   /** Begins a transaction that holds the source; the answer ends it. */
-  occupy(): () => void;
+  occupy(): Awaitable<() => Awaitable<void>>;
 }
 
 const first = markerId("first");
@@ -24,14 +26,14 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
     it("refuses writes from the position it answers, and accepts them again after release", async () => {
       await using host = await make();
       using fence = host.open();
-      expect(host.write()).toBeNull();
+      expect(await host.write()).toBeNull();
       const { at } = await fence.fence(theGroup, first, limits, never);
-      expect(at.order).toBe(host.lastWrite() + 1);
-      expect(host.write()).toMatch(/fenced off/);
+      expect(await host.isBehind(at)).toBe(true);
+      expect(await host.write()).toMatch(/fenced off/);
       expect(await fence.state(theGroup)).toMatchObject({ kind: "leased", marker: first, at });
       await fence.release(theGroup, first);
       expect(await fence.state(theGroup)).toEqual({ kind: "open" });
-      expect(host.write()).toBeNull();
+      expect(await host.write()).toBeNull();
     });
 
     it("answers the same position however often one marker asks", async () => {
@@ -52,7 +54,7 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       await expect(fence.keep(theGroup, second)).rejects.toMatchObject({ code: "cutover.fence-lost" });
       await expect(fence.renew(theGroup, second, 1_000)).rejects.toMatchObject({ code: "cutover.fence-lost" });
       await fence.release(theGroup, second);
-      expect(host.write()).toMatch(/fenced off/);
+      expect(await host.write()).toMatch(/fenced off/);
     });
 
     it("ends by itself when its lease is over, and can then not be kept", async () => {
@@ -60,7 +62,7 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       using fence = host.open();
       await fence.fence(theGroup, first, { waitMs: 1_000, leaseMs: 150 }, never);
       await until(
-        () => Promise.resolve(host.write() === null),
+        async () => (await host.write()) === null,
         5_000,
         () => "the lease does not end",
       );
@@ -68,7 +70,7 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       await expect(fence.renew(theGroup, first, 1_000)).rejects.toMatchObject({ code: "cutover.fence-lost" });
       expect(await fence.state(theGroup)).toEqual({ kind: "open" });
       const { at } = await fence.fence(theGroup, second, limits, never);
-      expect(at.order).toBe(host.lastWrite() + 1);
+      expect(await host.isBehind(at)).toBe(true);
     });
 
     it("stays for whoever comes next once it is kept", async () => {
@@ -80,20 +82,20 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       }
       using other = host.open();
       expect(await other.state(theGroup)).toMatchObject({ kind: "kept", marker: first });
-      expect(host.write()).toMatch(/fenced off/);
+      expect(await host.write()).toMatch(/fenced off/);
       await other.release(theGroup, first);
-      expect(host.write()).toBeNull();
+      expect(await host.write()).toBeNull();
     });
 
     it("waits for a running transaction as long as it is told, then changes nothing", async () => {
       await using host = await make();
       using fence = host.open();
-      const end = host.occupy();
+      const end = await host.occupy();
       await expect(fence.fence(theGroup, first, { waitMs: 60, leaseMs: 1_000 }, never)).rejects.toMatchObject({ code: "source.busy" });
       const waiting = fence.fence(theGroup, first, { waitMs: 20_000, leaseMs: 60_000 }, never);
-      end();
+      await end();
       const { at } = await waiting;
-      expect(at.order).toBe(host.lastWrite() + 1);
+      expect(await host.isBehind(at)).toBe(true);
     });
   });
 }

@@ -30,12 +30,13 @@ sourceFenceContract("SQLite", async () => {
         return String(thrown);
       }
     },
-    lastWrite: () =>
-      Number(file.application().prepare("SELECT coalesce(max(seq), 0) FROM _cdc_log WHERE op IN ('I', 'U', 'D')").pluck().get()),
+    isBehind: ({ order }) =>
+      order ===
+      1 + Number(file.application().prepare("SELECT coalesce(max(seq), 0) FROM _cdc_log WHERE op IN ('I', 'U', 'D')").pluck().get()),
     occupy: () => {
       const other = file.application({ fresh: true });
       other.exec("BEGIN IMMEDIATE; INSERT INTO t (u) VALUES ('occupied')");
-      return () => other.exec("COMMIT");
+      return () => void other.exec("COMMIT");
     },
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };
