@@ -9,6 +9,7 @@ import type { TablePlan } from "../../../core/contracts/plan.js";
 import { TailraceError } from "../../../core/errors.js";
 import { type BackColumn, compileWayBack, isRefused, postgresText } from "../../../core/mapping/way-back.js";
 import type { Refused } from "../../../core/mapping/mapped.js";
+import { parseType } from "../../../core/mapping/postgres-type.js";
 import { formatPosition, type Position } from "../../../core/vocabulary/position.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";
 import type { Key, Row, Value } from "../../../core/vocabulary/value.js";
@@ -34,6 +35,8 @@ export class FileTable {
   readonly key: readonly number[];
   readonly #generated: ReadonlySet<string>;
   readonly #stored: readonly string[];
+  /** Text that is not UTF-8 comes out of bytea alone. */
+  readonly #holdsBytes: boolean;
   readonly #places = new WeakMap<TableDescription, readonly number[]>();
   readonly #keyPlaces = new WeakMap<TableDescription, readonly number[]>();
   readonly #prepared = new Map<string, Statement>();
@@ -47,6 +50,7 @@ export class FileTable {
     this.name = facts.name;
     this.columns = compileWayBack(plan, description, readStyles(database, plan, description));
     this.key = plan.key.map((target) => this.columns.findIndex((column) => column.target === target));
+    this.#holdsBytes = plan.columns.some(({ type }) => parseType(type)?.kind === "bytea");
     this.#generated = new Set(facts.columns.filter(({ generated }) => generated).map(({ name }) => name));
     this.#stored = facts.columns.filter(({ generated }) => !generated).map(({ name }) => name);
   }
@@ -162,6 +166,7 @@ export class FileTable {
   /** SQLite converts values to a column's affinity; what it answers is what it has stored. */
   #stores(sql: string, bound: Key): Row {
     const names = this.columns.map(({ source }) => quoteName(source));
+    if (!this.#holdsBytes) return this.#prepare(`${sql} RETURNING ${names.join(", ")}`).get(...bindable(bound)) as Cells;
     const cells = this.#prepare(`${sql} RETURNING ${[...names, ...names.map(bytesOfText)].join(", ")}`).get(...bindable(bound)) as Cells;
     const stored = cells.slice(0, names.length);
     return hasSuspects(stored) ? withRawText(stored, cells.slice(names.length)) : stored;
