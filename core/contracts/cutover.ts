@@ -152,6 +152,8 @@ export interface CutoverDesk extends AsyncDisposable {
   route(group: GroupId, signal: AbortSignal): Promise<RouteState>;
   facts(group: GroupId, signal: AbortSignal): Promise<CutoverFacts>;
   readyPlan(group: GroupId, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<ReadyPlan>;
+  /** The same for a rollback: what a sink that writes sets needs again. */
+  returnPlan(group: GroupId, signal: AbortSignal): Promise<ReadyPlan>;
   /** Asks whoever holds an unfinished cutover to go back; false: there is none, or it was switched. */
   askToAbort(group: GroupId, signal: AbortSignal): Promise<boolean>;
   /**
@@ -174,6 +176,8 @@ export interface CutoverSession extends AsyncDisposable {
   passed(): Promise<Passed | null>;
   /** Executes `before`: idempotent; what a crash left half built is built anew. Answers what it did. */
   prepare(numbers: readonly GivenNumber[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Numbers that the target has given to new rows, by the source's names of tables and columns. Final behind its fence. */
+  given(): Promise<readonly GivenNumber[]>;
   /** Takes away what `prepare` built and the switch did not use. */
   unprepare(signal: AbortSignal): Promise<readonly string[]>;
   /** Executes `after`. A failure is reported, never undone: the application is writing. */

@@ -4,6 +4,8 @@
  *
  * Before the switch every state leads back (`undoing`); after it, only forward. The way back is `opening` between `preparing` and `pausing`: it is proven
  * before any write is refused, and its undo is to close it.
+ *
+ * A rollback is a cutover whose sides are exchanged: the same states, the same moves; what comes back has to be proven, and is open already.
  */
 import { unreachable } from "../vocabulary/unreachable.js";
 
@@ -23,7 +25,12 @@ export const cutoverStates = [
   "undone",
 ] as const;
 export type CutoverState = (typeof cutoverStates)[number];
-export type CutoverKind = "cutover" | "rehearsal";
+export type CutoverKind = "cutover" | "rehearsal" | "rollback";
+export type CutoverSide = "source" | "target";
+
+/** The side that applications leave, and the one that they go to. */
+export const sidesOf = (kind: CutoverKind): { readonly from: CutoverSide; readonly to: CutoverSide } =>
+  kind === "rollback" ? { from: "target", to: "source" } : { from: "source", to: "target" };
 
 /** Where one may go from here. `undoing` is always last: what goes on stands first. */
 export function movesFrom(state: CutoverState, kind: CutoverKind): readonly CutoverState[] {
@@ -68,18 +75,22 @@ export const isPausing = (state: CutoverState): boolean =>
   ["pausing", "fencing", "draining", "checking", "readying", "keeping", "switching"].includes(state);
 
 /** For the person who is woken at 3 a.m.: what holds now, in one sentence. */
-export const stateMeaning: Readonly<Record<CutoverState, string>> = {
-  preparing: "indexes are being built at the target; the application writes to the source as ever",
-  opening: "the way back is being opened and proven; the application writes to the source as ever",
-  pausing: "applications that follow the route are asked to hold their writes; the source still takes them",
-  fencing: "the source is about to refuse writes, for the time of a lease",
-  draining: "the source refuses writes; what it took is on its way to the target",
-  checking: "the source refuses writes, the target has everything, and both are being compared",
+export const stateMeaning = (state: CutoverState, kind: CutoverKind): string => (kind === "rollback" ? back : forth)[state];
+
+const meaning = (from: CutoverSide, to: CutoverSide): Readonly<Record<CutoverState, string>> => ({
+  preparing: `everything is made ready at the ${to}; the application writes to the ${from} as ever`,
+  opening: `the way back is being ${to === "source" ? "proven" : "opened and proven"}; the application writes to the ${from} as ever`,
+  pausing: `applications that follow the route are asked to hold their writes; the ${from} still takes them`,
+  fencing: `the ${from} is about to refuse writes, for the time of a lease`,
+  draining: `the ${from} refuses writes; what it took is on its way to the ${to}`,
+  checking: `the ${from} refuses writes, the ${to} has everything, and both are being compared`,
   readying: "both sides are equal; sequences, constraints and foreign keys are put in place in a transaction that is still open",
-  keeping: "the source is about to refuse writes for good, until somebody releases it",
+  keeping: `the ${from} is about to refuse writes for good, until somebody releases it`,
   switching: "the switch was sent to PostgreSQL; the route tells whether it was made",
-  switched: "the application writes to the target; foreign keys are being validated",
-  undoing: "the route goes back to the source, then the source takes writes again",
-  done: "the application writes to the target",
-  undone: "the application writes to the source, as before",
-};
+  switched: `the application belongs to the ${to}; foreign keys are being validated`,
+  undoing: `the route goes back to the ${from}, then the ${from} takes writes again`,
+  done: `the application writes to the ${to}`,
+  undone: `the application writes to the ${from}, as before`,
+});
+const forth = meaning("source", "target");
+const back = meaning("target", "source");

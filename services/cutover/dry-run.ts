@@ -6,6 +6,7 @@ import type {
   CutoverDesk,
   CutoverRecord,
   CutoverSession,
+  FinalCheck,
   GivenNumber,
   ReadyPlan,
   RouteState,
@@ -13,7 +14,7 @@ import type {
   SwitchBoard,
   WayBack,
 } from "../../core/contracts/cutover.js";
-import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
+import { type CutoverKind, type CutoverState, sidesOf } from "../../core/cutover/states.js";
 import { TailraceError } from "../../core/errors.js";
 import { markerId } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";
@@ -48,19 +49,19 @@ export async function planCutover(
       ...parts,
       holder: "dry-run",
       fence: dryFence(script, facts, parts.limits.leaseMs),
-      numbers: { given: () => facts.numbers, [Symbol.dispose]: () => {} },
-      desk: dryDesk(script, facts),
-      check: {
-        advance: () => {
-          script.does("compares what has changed since the last proof, while writes go on");
-          return Promise.resolve(0);
-        },
-        cost: () => Promise.resolve({ dirtyRows: facts.dirtyRows, dirtyChunks: 0, oldestProofMs: 0 }),
-        check: () => {
-          script.does(`compares ${facts.dirtyRows} rows of both sides; a difference takes everything back`);
-          return Promise.resolve({ equal: true, rowsRead: facts.dirtyRows, different: 0 });
+      back: {
+        fence: dryFence(script, facts, parts.limits.leaseMs),
+        check: dryCheck(script, facts),
+        passed: (session) => session.passed(),
+        forget: () => Promise.resolve([]),
+        arrive: () => {
+          script.does("source: the fence of the cutover is taken away, and numbers go on above those that PostgreSQL has given");
+          return Promise.resolve();
         },
       },
+      numbers: { given: () => facts.numbers, [Symbol.dispose]: () => {} },
+      desk: dryDesk(script, facts),
+      check: dryCheck(script, facts),
       hooks: {
         tell: ({ side }) => {
           for (const hook of facts.hooks) script.does(`tells ${hook} that the route is '${side}'`);
@@ -87,9 +88,13 @@ export async function planCutover(
 class Script {
   readonly steps: { readonly step: CutoverState; readonly does: string[] }[] = [];
   state: CutoverState = "preparing";
-  route: RouteState = { side: "source", version: 0 };
+  readonly sides: ReturnType<typeof sidesOf>;
+  route: RouteState;
 
-  constructor(readonly kind: CutoverKind) {}
+  constructor(readonly kind: CutoverKind) {
+    this.sides = sidesOf(kind);
+    this.route = { side: this.sides.from, version: 0 };
+  }
 
   begins(step: CutoverState): void {
     this.steps.push({ step, does: [] });
@@ -104,23 +109,39 @@ class Script {
   }
 }
 
+function dryCheck(script: Script, facts: DryFacts): FinalCheck {
+  return {
+    advance: () => {
+      if (script.kind !== "rollback") script.does("compares what has changed since the last proof, while writes go on");
+      return Promise.resolve(0);
+    },
+    cost: () => Promise.resolve({ dirtyRows: facts.dirtyRows, dirtyChunks: 0, oldestProofMs: 0 }),
+    check: () => {
+      script.does(`compares ${facts.dirtyRows} rows of both sides; a difference takes everything back`);
+      return Promise.resolve({ equal: true, rowsRead: facts.dirtyRows, different: 0 });
+    },
+  };
+}
+
 function dryFence(script: Script, { tables }: DryFacts, leaseMs: number): SourceFence {
   const leased = { kind: "leased", marker, at, untilMs: 0 } as const;
   return {
     prove: () => Promise.resolve(),
     fence: () => {
       script.does(
-        `source: one transaction refuses every write to ${tables} tables and notes the last position; it ends by itself after ${leaseMs} ms unless renewed`,
+        `${script.sides.from}: one transaction refuses every write to ${tables} tables and notes the last position; it ends by itself after ${leaseMs} ms unless renewed`,
       );
       return Promise.resolve(leased);
     },
     renew: () => Promise.resolve(leased),
     keep: () => {
-      script.does("source: the fence stays until somebody takes it away; from here on only the route says which side is written to");
+      script.does(
+        `${script.sides.from}: the fence stays until somebody takes it away; from here on only the route says which side is written to`,
+      );
       return Promise.resolve({ kind: "kept", marker, at });
     },
     release: () => {
-      script.does("source: takes writes again");
+      script.does(`${script.sides.from}: takes writes again`);
       return Promise.resolve();
     },
     state: () => Promise.resolve({ kind: "open" }),
@@ -158,6 +179,7 @@ function dryDesk(script: Script, facts: DryFacts): CutoverDesk {
     route: () => Promise.resolve(script.route),
     facts: refuse,
     readyPlan: () => Promise.resolve(facts.ready),
+    returnPlan: () => Promise.resolve(facts.ready),
     askToAbort: refuse,
     take: () => Promise.resolve(drySession(script, facts)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -195,10 +217,11 @@ function drySession(script: Script, { ready }: DryFacts): CutoverSession {
     },
     abortAsked: () => Promise.resolve(false),
     passed: () => {
-      script.does("waits until the target has applied everything up to that position");
+      script.does(`waits until the ${script.sides.to} has applied everything up to that position`);
       return Promise.resolve({ position: at, marker, settled: true });
     },
     prepare: () => Promise.resolve(script.statements(ready.before, "before the pause")),
+    given: () => Promise.resolve([]),
     unprepare: () => {
       if (script.kind === "rehearsal" && ready.before.length > 0) script.does("target: drops the indexes that waited for the switch");
       return Promise.resolve([]);
@@ -220,7 +243,7 @@ function dryBoard(script: Script, ready: ReadyPlan, onSwitched: () => void): Swi
   return {
     route: () => Promise.resolve(script.route),
     pause: () => moveRoute("paused", "target: tailrace.route says 'paused'; applications that follow it hold their writes"),
-    reopen: () => moveRoute("source", "target: tailrace.route says 'source'; applications go on where they were"),
+    reopen: () => moveRoute(script.sides.from, `target: tailrace.route says '${script.sides.from}'; applications go on where they were`),
     begin: () => {
       script.does("target: opens the transaction of the switch");
       const did = script.statements(ready.behind, "in it");
@@ -228,8 +251,13 @@ function dryBoard(script: Script, ready: ReadyPlan, onSwitched: () => void): Swi
         did,
         commit: () => {
           onSwitched();
-          script.does("target: in the same transaction, no forward sink can commit any more");
-          return moveRoute("target", "target: in the same transaction, tailrace.route says 'target'; COMMIT");
+          const { to } = script.sides;
+          script.does(
+            to === "target"
+              ? "target: in the same transaction, no forward sink can commit any more"
+              : "target: in the same transaction, the forward sink may commit again",
+          );
+          return moveRoute(to, `target: in the same transaction, tailrace.route says '${to}'; COMMIT`);
         },
         [Symbol.asyncDispose]: () => {
           if (script.kind === "rehearsal") script.does("target: rolls it back");

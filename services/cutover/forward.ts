@@ -1,5 +1,5 @@
 /**
- * The way forward, from preparing to the switch. Promises: each state is stored before anything of it is done; nothing but the switch itself cannot be
+ * The way forward, from preparing to the switch; a rollback's as well, whose sides are exchanged (`wayOf`). Promises: each state is stored before anything of it is done; nothing but the switch itself cannot be
  * taken back; the fence is kept only when a transaction is open in which everything else has succeeded. Whatever is thrown here, settle.ts undoes.
  */
 import type { CutoverRecord, CutoverSession, Leased, MoveDetails, OpenSwitch, RouteState } from "../../core/contracts/cutover.js";
@@ -7,7 +7,7 @@ import type { Passed } from "../../core/contracts/target.js";
 import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
 import { TailraceError } from "../../core/errors.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
-import type { CutoverParts } from "./parts.js";
+import { type CutoverParts, wayOf } from "./parts.js";
 import { Guard } from "./guard.js";
 
 const drainPollMs = 2;
@@ -21,21 +21,34 @@ export interface PauseClock {
 
 export class Forward {
   #details: MoveDetails = {};
+  #way: ReturnType<typeof wayOf>;
 
   constructor(
     private readonly parts: CutoverParts,
     private readonly session: CutoverSession,
     private readonly pause: PauseClock,
-  ) {}
+  ) {
+    this.#way = wayOf(parts, "cutover");
+  }
 
   /** Resolves when switched; a rehearsal resolves when there is nothing left to try. */
   async run(kind: CutoverKind, signal: AbortSignal): Promise<void> {
     const { parts, session } = this;
+    this.#way = wayOf(parts, kind);
+    await this.#refuseArrived(signal);
     const record = await session.begin({ kind, marker: parts.newMarker(), pauseLimitMs: parts.limits.pauseMs });
     await this.#act("preparing", () => this.#prepare(signal));
-    await this.#step("opening", () => this.#open(signal));
-    await using guard = new Guard(parts, session, record.marker);
+    await this.#step("opening", () => (kind === "rollback" ? this.#prove(signal) : this.#open(signal)));
+    await using guard = new Guard(parts, session, { marker: record.marker, fence: this.#way.fence });
     await guard.explaining(() => this.#behind(guard, record, signal));
+  }
+
+  /** Nothing is begun where there is nothing to do: what were found then could be undone by nobody. */
+  async #refuseArrived(signal: AbortSignal): Promise<void> {
+    const { group } = this.parts;
+    const { side } = await this.session.board.route(group, signal);
+    if (side !== this.#way.to) return;
+    throw new TailraceError("cutover.refused", { what: `Applications write to the ${side} already`, where: { group } });
   }
 
   /** Writes wait. */
@@ -49,7 +62,7 @@ export class Forward {
     await using open = await this.#step("readying", () => this.#ready(guard.signal));
     if (kind === "rehearsal") return;
     await guard.stop();
-    await this.#step("keeping", () => parts.fence.keep(parts.group, marker));
+    await this.#step("keeping", () => this.#way.fence.keep(parts.group, marker));
     await this.#step("switching", () => open.commit(paused));
   }
 
@@ -61,7 +74,7 @@ export class Forward {
     let rowsRead = 0;
     // Each time less has changed since; what changes while the last few are read is left for the fence.
     for (let round = 0, rows = Number.POSITIVE_INFINITY; round < advanceMost && rows > advanceEnough; round++) {
-      rows = await parts.check.advance(either);
+      rows = await this.#way.check.advance(either);
       rowsRead += rows;
     }
     this.#ends({ built: built.length, rowsRead });
@@ -80,13 +93,22 @@ export class Forward {
     this.#ends({ begins: formatPosition(begins), canaryMs: Math.round(clock.monotonicMs() - beganMs) });
   }
 
+  /** What is to come back has a way that is open: seen with one row, before any write waits for it. */
+  async #prove(signal: AbortSignal): Promise<void> {
+    const { wayBack, group, limits, newMarker, clock } = this.parts;
+    if (wayBack === null) throw new TailraceError("cutover.no-way-back", { what: "The cutover was made without a way back" });
+    const beganMs = clock.monotonicMs();
+    await wayBack.prove(group, newMarker(), AbortSignal.any([signal, AbortSignal.timeout(limits.canaryMs)]));
+    this.#ends({ canaryMs: Math.round(clock.monotonicMs() - beganMs) });
+  }
+
   /** Applications that follow the route hold their writes from here on; those that do not meet the fence. */
   async #pause(guard: Guard, signal: AbortSignal): Promise<RouteState> {
     const { parts, session } = this;
     const route = await session.board.route(parts.group, signal);
-    if (route.side !== "source") {
+    if (route.side !== this.#way.from) {
       throw new TailraceError("cutover.route-moved", {
-        what: `The route is '${route.side}', not the source`,
+        what: `The route is '${route.side}', not the ${this.#way.from}`,
         where: { group: parts.group },
       });
     }
@@ -98,8 +120,8 @@ export class Forward {
   }
 
   async #fence(marker: Leased["marker"], guard: Guard): Promise<Leased> {
-    const { fence, group, limits } = this.parts;
-    const leased = await fence.fence(group, marker, { waitMs: limits.fenceWaitMs, leaseMs: limits.leaseMs }, guard.signal);
+    const { group, limits } = this.parts;
+    const leased = await this.#way.fence.fence(group, marker, { waitMs: limits.fenceWaitMs, leaseMs: limits.leaseMs }, guard.signal);
     this.#ends({ position: formatPosition(leased.at) });
     return leased;
   }
@@ -107,7 +129,7 @@ export class Forward {
   async #drain(leased: Leased, signal: AbortSignal): Promise<void> {
     const { clock, tell } = this.parts;
     for (;;) {
-      const passed = await this.session.passed();
+      const passed = await this.#way.passed(this.session);
       if (isDrained(passed, leased)) return;
       tell({ kind: "lag", applied: passed === null ? "nothing" : formatPosition(passed.position), behind: behind(passed, leased.at) });
       await clock.delay(drainPollMs, signal);
@@ -115,7 +137,7 @@ export class Forward {
   }
 
   async #check(at: Position, signal: AbortSignal): Promise<void> {
-    const { equal, rowsRead, different } = await this.parts.check.check(at, signal);
+    const { equal, rowsRead, different } = await this.#way.check.check(at, signal);
     this.#ends({ rowsRead, different });
     if (equal) return;
     throw new TailraceError("cutover.differ", {
@@ -126,7 +148,7 @@ export class Forward {
 
   async #ready(signal: AbortSignal): Promise<OpenSwitch> {
     const { parts, session } = this;
-    const open = await session.board.begin(parts.group, "target", parts.numbers.given(), signal);
+    const open = await session.board.begin(parts.group, this.#way.to, parts.numbers.given(), signal);
     this.#ends({ statements: open.did.length });
     return open;
   }

@@ -2,7 +2,7 @@
  * What watches over a pause: writes wait no longer than they may, the fence's lease is renewed while it is needed, and somebody may ask for it all to
  * be given up. Whatever of it comes first aborts the step in hand with its reason.
  */
-import type { CutoverSession } from "../../core/contracts/cutover.js";
+import type { CutoverSession, SourceFence } from "../../core/contracts/cutover.js";
 import { asTailraceError, isAbort, TailraceError } from "../../core/errors.js";
 import type { MarkerId } from "../../core/vocabulary/ids.js";
 import type { CutoverParts } from "./parts.js";
@@ -18,7 +18,7 @@ export class Guard implements AsyncDisposable {
   constructor(
     private readonly parts: CutoverParts,
     private readonly session: CutoverSession,
-    private readonly marker: MarkerId,
+    private readonly held: { readonly marker: MarkerId; readonly fence: SourceFence },
   ) {}
 
   get signal(): AbortSignal {
@@ -44,11 +44,12 @@ export class Guard implements AsyncDisposable {
 
   /** The fence is leased from here on. */
   renewing(): void {
-    const { clock, fence, group, limits } = this.parts;
+    const { clock, group, limits } = this.parts;
+    const { fence, marker } = this.held;
     this.#watch(async (ended) => {
       for (;;) {
         await clock.delay(limits.leaseMs / 3, ended);
-        await fence.renew(group, this.marker, limits.leaseMs);
+        await fence.renew(group, marker, limits.leaseMs);
       }
     });
   }

@@ -6,8 +6,10 @@ import { RowComparer } from "../../connectors/postgres/cutover/compare-rows.js";
 import { openCutoverDesk } from "../../connectors/postgres/cutover/desk.js";
 import { openLog } from "../../connectors/open-log.js";
 import { openWayBackDesk } from "../../connectors/postgres/source/desk.js";
+import { openPostgresFence } from "../../connectors/postgres/cutover/postgres-fence.js";
 import { openSqliteFence } from "../../connectors/sqlite/fence.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
+import { comeHome } from "../../connectors/sqlite/home-coming.js";
 import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
@@ -67,14 +69,30 @@ export async function openCutover({
     const comparer = hold(await RowComparer.open(url));
     const inspector = hold(openSqliteInspector(source.path, { group: theGroup }));
     const tables = plan.tables.filter(({ group }) => group === theGroup);
+    const fence = hold(openSqliteFence({ path: source.path, pipeline }));
+    const whole = new WholeCheck({ inspector, target: comparer, tables });
+    const home = hold(openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }));
     return {
       group: theGroup,
       clock: systemClock,
       holder: `${userInfo().username}@${hostname()} (process ${process.pid})`,
-      fence: hold(openSqliteFence({ path: source.path, pipeline })),
+      fence,
       numbers: hold(openSqliteNumbers(source.path)),
       desk: hold(openCutoverDesk({ url, pipeline })),
-      check: new CheapestCheck(check, new WholeCheck({ inspector, target: comparer, tables })),
+      check: new CheapestCheck(check, whole),
+      back: {
+        fence: hold(openPostgresFence({ url, pipeline })),
+        // What came back is in no log of the file's, so there is no proof that could be brought up to date.
+        check: whole,
+        passed: () => home.passed(theGroup, new AbortController().signal),
+        forget: (signal) => home.destroy({ tables: false }, signal),
+        arrive: async (session) => {
+          const state = await fence.state(theGroup);
+          // In this order: who was replaced meanwhile learns it here, and what it has seen names no later fence.
+          const numbers = await session.given();
+          comeHome({ path: source.path, group: theGroup, marker: state.kind === "open" ? null : state.marker, numbers });
+        },
+      },
       hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
       wayBack: wayBack ? wayHome({ settings, url, plan }) : null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),

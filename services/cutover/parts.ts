@@ -1,8 +1,16 @@
 /** What a cutover is made of, and what it tells. Every part is a contract: the dry run and the tests bring their own. */
 import type { Clock } from "../../core/clock.js";
-import type { CutoverDesk, FinalCheck, RouteState, SourceFence, SourceNumbers, WayBack } from "../../core/contracts/cutover.js";
-import type { LeftOut } from "../../core/contracts/target.js";
-import type { CutoverState } from "../../core/cutover/states.js";
+import type {
+  CutoverDesk,
+  CutoverSession,
+  FinalCheck,
+  RouteState,
+  SourceFence,
+  SourceNumbers,
+  WayBack,
+} from "../../core/contracts/cutover.js";
+import type { LeftOut, Passed } from "../../core/contracts/target.js";
+import { type CutoverKind, type CutoverSide, type CutoverState, sidesOf } from "../../core/cutover/states.js";
 import type { TailraceError } from "../../core/errors.js";
 import type { GroupId, MarkerId } from "../../core/vocabulary/ids.js";
 
@@ -38,6 +46,23 @@ export interface RouteHooks {
 /** Where a test may make the process die or fail: the state is stored and nothing was done, or all was done and the next state is not stored. */
 export type CutoverPoint = `${CutoverState}.${"before" | "after"}`;
 
+/** What is different on the way back: whose writes are refused, who has to catch up, and how the other side is opened. */
+export interface CutoverWay {
+  /** Of the side that applications leave. */
+  readonly fence: SourceFence;
+  readonly check: FinalCheck;
+  /** What the side that they go to has applied. */
+  passed(session: CutoverSession): Promise<Passed | null>;
+  /** Once the route has moved: opens the side that they go to, where the switch's own transaction has not done so. Idempotent. */
+  arrive(session: CutoverSession, signal: AbortSignal): Promise<void>;
+}
+
+/** And what is left behind when nobody wants it any more. */
+export interface CutoverWayBack extends CutoverWay {
+  /** Idempotent; answers what it removed. */
+  forget(signal: AbortSignal): Promise<readonly string[]>;
+}
+
 export interface CutoverParts {
   readonly group: GroupId;
   readonly clock: Clock;
@@ -47,6 +72,8 @@ export interface CutoverParts {
   readonly numbers: SourceNumbers;
   readonly desk: CutoverDesk;
   readonly check: FinalCheck;
+  /** For rollbacks. The rest of the parts is the way forth. */
+  readonly back: CutoverWayBack;
   readonly hooks: RouteHooks;
   /** null: the operator goes without. */
   readonly wayBack: WayBack | null;
@@ -54,6 +81,22 @@ export interface CutoverParts {
   readonly limits: CutoverLimits;
   readonly tell: (progress: CutoverProgress) => void;
   readonly at: (point: CutoverPoint) => Promise<void>;
+}
+
+export function wayOf(
+  { fence, check, back }: CutoverParts,
+  kind: CutoverKind,
+): CutoverWay & { readonly from: CutoverSide; readonly to: CutoverSide } {
+  const sides = sidesOf(kind);
+  if (kind === "rollback")
+    return {
+      ...sides,
+      fence: back.fence,
+      check: back.check,
+      passed: (session) => back.passed(session),
+      arrive: (session, signal) => back.arrive(session, signal),
+    };
+  return { ...sides, fence, check, passed: (session) => session.passed(), arrive: () => Promise.resolve() };
 }
 
 export type CutoverProgress =

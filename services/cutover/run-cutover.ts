@@ -1,5 +1,5 @@
 /**
- * A cutover or a rehearsal, from taking it to a settled state. Whatever was left by somebody before is settled first: a switch that was made is finished,
+ * A cutover, a rehearsal or a rollback, from taking it to a settled state. Whatever was left by somebody before is settled first: a switch that was made is finished,
  * and is the answer; anything else is undone, and the run begins anew.
  */
 import type { CutoverSession } from "../../core/contracts/cutover.js";
@@ -19,8 +19,9 @@ export async function runCutover(
   const pause: PauseClock = { startedMs: null };
   await using session = await parts.desk.take(parts.group, parts.holder, signal);
   if (session.record !== null) {
+    const found = session.record.kind;
     const left = await settledHere(parts, session, { why: null, pause });
-    if (left.kind !== "undone" && left.kind !== "rehearsed") return left;
+    if (left.kind === "half-way" || (left.kind === "switched" && found === kind)) return left;
   }
   await beforehand();
   let why: TailraceError | null = null;

@@ -8,10 +8,10 @@
  */
 import type { CutoverSession, CutoverStory } from "../../core/contracts/cutover.js";
 import type { LeftOut } from "../../core/contracts/target.js";
-import { type CutoverState, isFinished } from "../../core/cutover/states.js";
+import { type CutoverKind, type CutoverState, isFinished } from "../../core/cutover/states.js";
 import { asTailraceError, TailraceError } from "../../core/errors.js";
 import type { PauseClock } from "./forward.js";
-import type { CutoverOutcome, CutoverParts } from "./parts.js";
+import { type CutoverOutcome, type CutoverParts, wayOf } from "./parts.js";
 
 const againMs = 200;
 
@@ -63,9 +63,10 @@ const isRehearsed = (story: CutoverStory, why: TailraceError | null): boolean =>
   story.kind === "rehearsal" && why === null && story.error === null;
 
 async function undo({ parts, why, pause }: Settling, session: CutoverSession): Promise<CutoverOutcome> {
-  const { clock, fence, group, at, limits } = parts;
+  const { clock, group, at, limits } = parts;
   const record = session.record;
   if (record === null) throw new TailraceError("internal", { what: "there is nothing to undo" });
+  const way = wayOf(parts, record.kind);
   const patience = AbortSignal.timeout(limits.settleMs);
   const error = why ?? (record.kind === "rehearsal" && pause.startedMs !== null ? null : leftBehind(record.state));
   const beganMs = clock.monotonicMs();
@@ -75,19 +76,19 @@ async function undo({ parts, why, pause }: Settling, session: CutoverSession): P
   parts.tell({ kind: "begins", step: "undoing", sinceMs: pause.startedMs === null ? null : beganMs - pause.startedMs });
   await at("undoing.before");
   const route = await session.board.route(group, patience);
-  if (route.side === "target") {
+  if (route.side === way.to) {
     throw new TailraceError("cutover.route-moved", {
-      what: "The route says 'target', and this cutover did not switch it; the fence stays",
+      what: `The route says '${way.to}', and this ${record.kind} did not switch it; the fence stays`,
       where: { cutover: record.id },
     });
   }
   const reopened = await session.board.reopen(group, route, patience);
-  await fence.release(group, record.marker);
+  await way.fence.release(group, record.marker);
   const pauseMs = pause.startedMs === null ? null : clock.monotonicMs() - pause.startedMs;
   const afterwards = [
     ...(await reported("hook", () => (route.side === "paused" ? parts.hooks.tell(reopened, patience) : Promise.resolve()))),
     ...(await reported("indexes that waited for the switch", () => session.unprepare(patience))),
-    ...(await reported("the way back, which is to be closed", () => parts.wayBack?.close(group, patience) ?? Promise.resolve())),
+    ...(await reported("the way back, which is to be closed", () => closed(parts, record.kind, patience))),
   ];
   await at("undoing.after");
   await session.move("undone", pauseMs === null ? {} : { pauseMs });
@@ -96,17 +97,18 @@ async function undo({ parts, why, pause }: Settling, session: CutoverSession): P
   return { kind: "undone", id: record.id, error, afterwards };
 }
 
-/** The application writes to the target already: nothing here may undo that. */
+/** The application belongs to the other side already: nothing here may undo that. */
 async function finish({ parts, pause }: Settling, session: CutoverSession): Promise<CutoverOutcome> {
   const { clock, group, at } = parts;
   const record = session.record;
   if (record === null) throw new TailraceError("internal", { what: "there is nothing to finish" });
   const endless = new AbortController().signal;
   const beganMs = clock.monotonicMs();
-  const pauseMs = pause.startedMs === null ? await storedPause(parts) : beganMs - pause.startedMs;
-  parts.tell({ kind: "begins", step: "switched", sinceMs: pauseMs });
+  parts.tell({ kind: "begins", step: "switched", sinceMs: pause.startedMs === null ? null : beganMs - pause.startedMs });
   await at("switched.before");
   const route = await session.board.route(group, endless);
+  await wayOf(parts, record.kind).arrive(session, endless);
+  const pauseMs = pause.startedMs === null ? await storedPause(parts) : clock.monotonicMs() - pause.startedMs;
   const afterwards = [
     ...(await reported("hook", () => parts.hooks.tell(route, endless))),
     ...(await session.validate(endless)),
@@ -116,6 +118,11 @@ async function finish({ parts, pause }: Settling, session: CutoverSession): Prom
   await session.move("done", pauseMs === null ? {} : { pauseMs });
   parts.tell({ kind: "ended", step: "switched", ms: clock.monotonicMs() - beganMs, said: "" });
   return { kind: "switched", id: record.id, pauseMs, afterwards };
+}
+
+/** A rollback that goes back leaves the application where it needs the way back. */
+async function closed({ wayBack, group }: CutoverParts, kind: CutoverKind, signal: AbortSignal): Promise<void> {
+  if (kind !== "rollback") await wayBack?.close(group, signal);
 }
 
 /** What fails and changes nothing about where the application writes is said, and left to a person. A server that is away is not: that is tried again. */

@@ -1,9 +1,9 @@
 /** Batches of a source, straight into a session of the target, with no log in between. */
 import type { Control, Phase } from "../../core/contracts/change.js";
 import type { WindowPart } from "../../core/contracts/log.js";
-import type { Batch, Source } from "../../core/contracts/source.js";
+import type { Batch } from "../../core/contracts/source.js";
 import type { TargetSession } from "../../core/contracts/target.js";
-import { theGroup, writerEpoch } from "../../core/vocabulary/ids.js";
+import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import { windowOf } from "./synthetic-window.js";
 
@@ -28,15 +28,4 @@ export async function takeBatch(batch: Batch, signal: AbortSignal): Promise<Take
 export async function applyWindow(session: TargetSession, { parts, controls, phase, to }: TakenWindow, signal: AbortSignal): Promise<void> {
   await session.apply(windowOf({ before: session.applied, parts, controls, phase, to }), signal);
   if (phase === "streaming" && session.unfinished()) await session.finish(signal);
-}
-
-export async function applyBatch(
-  { source, session }: { readonly source: Source; readonly session: TargetSession },
-  batch: Batch,
-  signal: AbortSignal,
-): Promise<void> {
-  const taken = await takeBatch(batch, signal);
-  await session.apply(windowOf({ before: session.applied, ...taken }), signal);
-  await source.acknowledged(batch.position, writerEpoch(1));
-  if (taken.phase === "streaming" && session.unfinished()) await session.finish(signal);
 }

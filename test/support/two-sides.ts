@@ -11,14 +11,17 @@ import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
 import { openTargetText, type TargetTextAsker } from "../../connectors/postgres/target-text.js";
 import { openSqliteRowReader, type SqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { makePlan, type PlanRequest } from "../../core/plan/make-plan.js";
+import { systemClock } from "../../core/clock.js";
+import { TailraceError } from "../../core/errors.js";
 import { Secret } from "../../core/secret.js";
-import { theGroup } from "../../core/vocabulary/ids.js";
+import { theGroup, writerEpoch } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
-import { applyBatch } from "./apply-batch.js";
+import { takeBatch } from "./apply-batch.js";
 import { freshBeginning } from "./follower.js";
 import { freshDatabase, type TestDatabase } from "./postgres.js";
 import { SourceFile } from "./sqlite.js";
+import { windowOf } from "./synthetic-window.js";
 
 const never = new AbortController().signal;
 
@@ -33,7 +36,7 @@ export class TwoSides implements AsyncDisposable {
     readonly file: SourceFile,
     readonly database: TestDatabase,
     readonly plan: TargetPlan,
-    private readonly parts: { source: Source; target: Target; session: TargetSession; text: TargetTextAsker },
+    private readonly parts: { readonly source: Source; readonly target: Target; session: TargetSession; readonly text: TargetTextAsker },
   ) {
     this.#batches = parts.source.batches(freshBeginning, this.#abort.signal)[Symbol.asyncIterator]();
   }
@@ -43,7 +46,8 @@ export class TwoSides implements AsyncDisposable {
     return await TwoSides.over(await SourceFile.of(ddl), tables);
   }
 
-  static async over(file: SourceFile, tables: PlanRequest["settings"]["tables"] = new Map()): Promise<TwoSides> {
+  /** `server`: url of another one than the shared. */
+  static async over(file: SourceFile, tables: PlanRequest["settings"]["tables"] = new Map(), server?: string): Promise<TwoSides> {
     using inspector = openSqliteInspector(file.path, { group: theGroup });
     const catalog = inspector.catalog();
     const profiles = new Map(catalog.tables.map((table) => [table.description.table, inspector.profile(table)]));
@@ -52,7 +56,7 @@ export class TwoSides implements AsyncDisposable {
     const { plan, findings } = makePlan({ pipeline, prefix: pipeline, settings, catalog, profiles, now: new Date(0) });
     const errors = findings.filter(({ severity }) => severity === "error");
     if (errors.length > 0) throw new Error(JSON.stringify(errors));
-    const database = await freshDatabase();
+    const database = await freshDatabase(server);
     const target = await connectTarget({ url: database.url, pipeline }, never);
     await target.prepare(plan, () => Promise.resolve(), never);
     const session = await target.own({ group: theGroup, direction: "forward", takeoverMs: 3_000 }, never);
@@ -100,7 +104,40 @@ export class TwoSides implements AsyncDisposable {
     const { value, done } = await this.#pending;
     this.#pending = null;
     if (done === true) return;
-    await applyBatch(this.parts, value, this.#abort.signal);
+    const taken = await takeBatch(value, this.#abort.signal);
+    for (let applied = false; !applied; ) {
+      try {
+        const { session } = this.parts;
+        await session.apply(windowOf({ before: session.applied, ...taken }), this.#abort.signal);
+        applied = true;
+      } catch (thrown) {
+        if (!(thrown instanceof TailraceError) || thrown.verdict !== "stand-by") throw thrown;
+        await this.#standBy();
+      }
+    }
+    const { session, source } = this.parts;
+    await source.acknowledged(value.position, writerEpoch(1));
+    if (taken.phase === "streaming" && session.unfinished()) await session.finish(this.#abort.signal);
+  }
+
+  /** While `run` runs: until the target has all that is committed now. */
+  async settled(): Promise<void> {
+    const wanted = this.file.newestSeq();
+    while ((this.parts.session.applied?.position.order ?? 0) < wanted) await systemClock.delay(10, this.#abort.signal);
+  }
+
+  /** As a sink that was replaced, or whose direction is not active: asks again until it may. */
+  async #standBy(): Promise<void> {
+    await this.parts.session[Symbol.asyncDispose]();
+    for (;;) {
+      try {
+        this.parts.session = await this.parts.target.own({ group: theGroup, direction: "forward", takeoverMs: 3_000 }, this.#abort.signal);
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof TailraceError) || thrown.verdict !== "stand-by") throw thrown;
+        await systemClock.delay(20, this.#abort.signal);
+      }
+    }
   }
 
   /** Replicates until it is disposed. `beforeEach`: to be slow. */

@@ -20,7 +20,7 @@ import { pendingMigrations } from "../state-schema.js";
 import { readStoredPlan } from "../stored-plan.js";
 import { markAbort, readLast } from "./journal.js";
 import { readFacts } from "./facts.js";
-import { readReadyPlan } from "./ready-plan.js";
+import { readReadyPlan, readReturnPlan } from "./ready-plan.js";
 import { readRoute } from "./route.js";
 import { PostgresCutover } from "./session.js";
 
@@ -57,6 +57,10 @@ class PostgresDesk implements CutoverDesk {
 
   readyPlan(group: GroupId, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<ReadyPlan> {
     return this.#ask(signal, async (connection) => readReadyPlan(connection, await this.#tables(connection, group), numbers));
+  }
+
+  returnPlan(group: GroupId, signal: AbortSignal): Promise<ReadyPlan> {
+    return this.#ask(signal, async (connection) => readReturnPlan(connection, await this.#tables(connection, group)));
   }
 
   facts(group: GroupId, signal: AbortSignal): Promise<CutoverFacts> {

@@ -132,6 +132,12 @@ export async function takenOver(connection: Connection, held: Held, from: Cutove
   });
 }
 
+/** Rejects once somebody else holds it. */
+export async function assertHeld(connection: Connection, held: Held, state: CutoverState): Promise<void> {
+  const rows = await connection.rows("SELECT FROM tailrace.cutover WHERE id = $1 AND token = $2", [held.id, held.token]);
+  if (rows.length === 0) throw await takenOver(connection, held, state);
+}
+
 export async function readAbortAsked(connection: Connection, held: Held): Promise<boolean> {
   const [row] = await connection.rows<{ asked: boolean }>(
     "SELECT abort_asked_at IS NOT NULL AS asked FROM tailrace.cutover WHERE id = $1",

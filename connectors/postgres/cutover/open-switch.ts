@@ -11,9 +11,11 @@ import { commit, rollback } from "../commit.js";
 import { Connection } from "../connection.js";
 import type { ConnectionSettings } from "../connection-url.js";
 import { asTargetError, sqlState } from "../pg-errors.js";
+import { qualified } from "../quote.js";
 import { type Held, moveQuery, takenOver } from "./journal.js";
-import { readReadyPlan } from "./ready-plan.js";
+import { readReadyPlan, readReturnPlan } from "./ready-plan.js";
 import type { RoutePlace } from "./place.js";
+import { liftFence } from "./lift-fence.js";
 import { switchRoute } from "./route.js";
 
 export interface SwitchOptions {
@@ -44,7 +46,7 @@ export async function openSwitch(connection: Connection, options: SwitchOptions,
     signal.throwIfAborted();
     await connection.query("BEGIN");
     await ensureDirections(connection, options.place);
-    const { behind } = await readReadyPlan(connection, options.tables, options.numbers);
+    const behind = await statementsBehind(connection, options);
     if (behind.length > 0) await connection.query(behind.join(";\n"));
     return new PostgresSwitch(connection, options, behind);
   } catch (thrown) {
@@ -54,6 +56,17 @@ export async function openSwitch(connection: Connection, options: SwitchOptions,
   } finally {
     signal.removeEventListener("abort", stop);
   }
+}
+
+/** Whichever side is left keeps its fence; the one that is gone to loses what an earlier rollback has left. */
+async function statementsBehind(connection: Connection, { place, side, tables, numbers }: SwitchOptions): Promise<readonly string[]> {
+  if (side === "source") {
+    // Writers that a lease let through when it was over have ended by then, and are counted when the fence is kept.
+    const locked = `LOCK TABLE ${tables.map(({ target }) => qualified(target)).join(", ")} IN SHARE ROW EXCLUSIVE MODE`;
+    return [locked, ...(await readReturnPlan(connection, tables)).behind];
+  }
+  const { behind } = await readReadyPlan(connection, tables, numbers);
+  return [...behind, ...(await liftFence(connection, place))];
 }
 
 /** Both directions have a row; the one that was never used is not active. */

@@ -60,6 +60,35 @@ export async function readReadyPlan(
   return { before, behind, after };
 }
 
+/**
+ * The other way round: what a sink that writes sets needs again. Foreign keys have no actions, or a cascade would run in another order than at the source,
+ * and are deferred. Unique constraints stay as they are: what a set cannot do with them is done change by change.
+ */
+export async function readReturnPlan(connection: Connection, tables: readonly TablePlan[]): Promise<ReadyPlan> {
+  const there = await findTables(connection, tables);
+  const behind: string[] = [];
+  const after: string[] = [];
+  for (const table of tables) {
+    const on = qualified(table.target);
+    for (const key of table.foreignKeys) {
+      const found = there.get(on)?.constraints.find((c) => c.kind === "f" && c.name === key.name);
+      if (found === undefined) continue;
+      const name = quoteName(key.name);
+      if (found.on_delete !== letters["NO ACTION"] || found.on_update !== letters["NO ACTION"]) {
+        behind.push(`ALTER TABLE ${on} DROP CONSTRAINT ${name}`, `ALTER TABLE ${on} ADD CONSTRAINT ${name} ${plainKey(key)} NOT VALID`);
+        after.push(`ALTER TABLE ${on} VALIDATE CONSTRAINT ${name}`);
+        continue;
+      }
+      if (!found.deferred) behind.push(`ALTER TABLE ${on} ALTER CONSTRAINT ${name} DEFERRABLE INITIALLY DEFERRED`);
+      if (!found.validated) after.push(`ALTER TABLE ${on} VALIDATE CONSTRAINT ${name}`);
+    }
+  }
+  return { before: [], behind, after };
+}
+
+const plainKey = ({ columns, parent, parentColumns }: ForeignKeyPlan): string =>
+  `FOREIGN KEY (${quoteNames(columns)}) REFERENCES ${qualified(parent)} (${quoteNames(parentColumns)}) DEFERRABLE INITIALLY DEFERRED`;
+
 /** Indexes that wait for a switch which was not made. */
 export async function readWaitingIndexes(connection: Connection, tables: readonly TablePlan[]): Promise<readonly string[]> {
   const there = await findTables(connection, tables);

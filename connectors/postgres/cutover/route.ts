@@ -3,7 +3,7 @@
  * whoever gets the lock knows that no older move is still on its way.
  */
 import type { RouteState } from "../../../core/contracts/cutover.js";
-import type { CutoverState } from "../../../core/cutover/states.js";
+import type { CutoverSide, CutoverState } from "../../../core/cutover/states.js";
 import { TailraceError } from "../../../core/errors.js";
 import type { Connection } from "../connection.js";
 import { type Held, takenOver } from "./journal.js";
@@ -49,10 +49,11 @@ export interface Mover {
 export const pauseRoute = (connection: Connection, mover: Mover, from: RouteState): Promise<RouteState> =>
   move(connection, mover, from, { set: "side = 'paused', paused_on = side", when: "side <> 'paused'" });
 
-export const reopenRoute = (connection: Connection, mover: Mover, from: RouteState): Promise<RouteState> =>
-  move(connection, mover, from, { set: "side = coalesce(paused_on, side), paused_on = NULL", when: "side <> 'target'" });
+/** `never`: the side that the cutover was to switch to. */
+export const reopenRoute = (connection: Connection, mover: Mover, from: RouteState, never: CutoverSide): Promise<RouteState> =>
+  move(connection, mover, from, { set: "side = coalesce(paused_on, side), paused_on = NULL", when: `side <> '${never}'` });
 
-export const switchRoute = (connection: Connection, mover: Mover, from: RouteState, side: "source" | "target"): Promise<RouteState> =>
+export const switchRoute = (connection: Connection, mover: Mover, from: RouteState, side: CutoverSide): Promise<RouteState> =>
   move(connection, mover, from, { set: `side = '${side}', paused_on = NULL`, when: `paused_on <> '${side}'` });
 
 /** One statement, since it is made while writes wait. The journal's row is locked before the route's, as everybody does. */

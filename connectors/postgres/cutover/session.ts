@@ -6,7 +6,7 @@ import type { Clock } from "../../../core/clock.js";
 import type { CutoverRecord, CutoverSession, GivenNumber, MoveDetails, OpenSwitch, SwitchBoard } from "../../../core/contracts/cutover.js";
 import type { TablePlan } from "../../../core/contracts/plan.js";
 import type { LeftOut, Passed } from "../../../core/contracts/target.js";
-import { type CutoverState, isFinished, isLegalMove } from "../../../core/cutover/states.js";
+import { type CutoverState, isFinished, isLegalMove, sidesOf } from "../../../core/cutover/states.js";
 import { TailraceError } from "../../../core/errors.js";
 import type { GroupId } from "../../../core/vocabulary/ids.js";
 import { Connection } from "../connection.js";
@@ -15,10 +15,11 @@ import { Ownership } from "../ownership.js";
 import { asTargetError, withTargetErrors } from "../pg-errors.js";
 import { readPassed } from "../state.js";
 import { readStoredPlan } from "../stored-plan.js";
-import { type Held, insertCutover, moveCutover, readAbortAsked, takeUnfinished } from "./journal.js";
+import { readGivenNumbers } from "./given-numbers.js";
+import { assertHeld, type Held, insertCutover, moveCutover, readAbortAsked, takeUnfinished } from "./journal.js";
 import { connectSwitch, openSwitch } from "./open-switch.js";
 import type { RoutePlace } from "./place.js";
-import { readReadyPlan, readWaitingIndexes } from "./ready-plan.js";
+import { readReadyPlan, readReturnPlan, readWaitingIndexes } from "./ready-plan.js";
 import { ensureRoute, type Mover, pauseRoute, reopenRoute, settledRoute } from "./route.js";
 
 export interface SessionOptions {
@@ -49,7 +50,7 @@ export class PostgresCutover implements CutoverSession {
     this.board = {
       route: (group) => this.#ask(() => settledRoute(this.plain, this.#placeOf(group))),
       pause: (group, from) => this.#ask(() => pauseRoute(this.plain, this.#mover(group), from)),
-      reopen: (group, from) => this.#ask(() => reopenRoute(this.plain, this.#mover(group), from)),
+      reopen: (group, from) => this.#ask(() => reopenRoute(this.plain, this.#mover(group), from, sidesOf(this.#mine().record.kind).to)),
       begin: (group, side, numbers, signal) => this.#begin({ group, side, numbers }, signal),
     };
   }
@@ -108,7 +109,8 @@ export class PostgresCutover implements CutoverSession {
   }
 
   async prepare(numbers: readonly GivenNumber[], signal: AbortSignal): Promise<readonly string[]> {
-    const { before } = await this.#ask(() => readReadyPlan(this.plain, this.tables, numbers));
+    const { before } =
+      this.#mine().record.kind === "rollback" ? { before: [] } : await this.#ask(() => readReadyPlan(this.plain, this.tables, numbers));
     for (const statement of before) {
       signal.throwIfAborted();
       await this.#ask(() => this.plain.query(statement)).catch((thrown: unknown) => {
@@ -129,8 +131,20 @@ export class PostgresCutover implements CutoverSession {
     return statements;
   }
 
+  given(): Promise<readonly GivenNumber[]> {
+    const { held, record } = this.#mine();
+    return this.#ask(async () => {
+      const numbers = await readGivenNumbers(this.plain, this.tables);
+      await assertHeld(this.plain, held, record.state);
+      return numbers;
+    });
+  }
+
   async validate(signal: AbortSignal): Promise<readonly LeftOut[]> {
-    const { after } = await this.#ask(() => readReadyPlan(this.plain, this.tables, []));
+    const isRollback = this.#mine().record.kind === "rollback";
+    const { after } = await this.#ask(() =>
+      isRollback ? readReturnPlan(this.plain, this.tables) : readReadyPlan(this.plain, this.tables, []),
+    );
     const failed: LeftOut[] = [];
     for (const statement of after) {
       signal.throwIfAborted();

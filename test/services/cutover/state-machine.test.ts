@@ -1,8 +1,9 @@
 /** Every step of the cutover times every way it can go wrong. Each run ends in a settled state, and never are there two writable sides. */
 import { describe, expect, it } from "vitest";
-import { type CutoverKind, type CutoverState, cutoverStates, isFinished, movesFrom } from "../../../core/cutover/states.js";
+import { type CutoverKind, type CutoverState, cutoverStates, isFinished, movesFrom, sidesOf } from "../../../core/cutover/states.js";
 import type { CutoverOutcome, CutoverPoint } from "../../../services/cutover/parts.js";
 import { runCutover, settleLeft } from "../../../services/cutover/run-cutover.js";
+import { markerId } from "../../../core/vocabulary/ids.js";
 import { FakeProcess, World } from "./world.js";
 
 const never = new AbortController().signal;
@@ -20,7 +21,19 @@ const steps: readonly CutoverState[] = [
   "switched",
 ];
 const points = [...steps, "undoing" as const].flatMap((step): readonly CutoverPoint[] => [`${step}.before`, `${step}.after`]);
-const kinds: readonly CutoverKind[] = ["cutover", "rehearsal"];
+const kinds: readonly CutoverKind[] = ["cutover", "rehearsal", "rollback"];
+const isReal = (kind: CutoverKind): boolean => kind !== "rehearsal";
+
+/** As it is before a cutover of the kind: a rollback begins where a cutover has ended. */
+function worldBefore(kind: CutoverKind): World {
+  const world = new World();
+  if (kind !== "rollback") return world;
+  world.route = { side: "target", version: 2 };
+  world.wasSwitched = true;
+  world.wayBack = "proven";
+  world.fences.source = { marker: markerId("of the cutover"), kept: true, untilMs: 0 };
+  return world;
+}
 
 function gate(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve: () => void = () => {};
@@ -34,12 +47,16 @@ function gate(): { readonly promise: Promise<void>; readonly resolve: () => void
 function judge(world: World, where: string): void {
   expect(world.faults, where).toEqual([]);
   expect(world.record?.finishedAt, `${where}: the journal is open at ${world.record?.state}`).not.toBeNull();
-  const switched = world.record?.state === "done";
-  expect({ route: world.route.side, source: world.isSourceWritable(), target: world.isTargetWritable() }, where).toEqual(
-    switched ? { route: "target", source: false, target: true } : { route: "source", source: true, target: false },
-  );
-  if (switched) expect(world.fence?.kept, where).toBe(true);
-  expect(world.wayBack === "proven", `${where}: the way back is ${world.wayBack}`).toBe(switched);
+  const { from, to } = sidesOf(world.record?.kind ?? "cutover");
+  const side = world.record?.state === "done" ? to : from;
+  expect({ route: world.route.side, source: world.isSourceWritable(), target: world.isTargetWritable() }, where).toEqual({
+    route: side,
+    source: side === "source",
+    target: side === "target",
+  });
+  if (world.record?.state === "done") expect(world.fences[from]?.kept, where).toBe(true);
+  const hasWayBack = world.record?.kind === "rollback" || world.record?.state === "done";
+  expect(world.wayBack === "proven", `${where}: the way back is ${world.wayBack}`).toBe(hasWayBack);
 }
 
 const isFinishedAs = (world: World, state: CutoverState): boolean => world.record?.state === state;
@@ -63,16 +80,16 @@ describe("the state machine", () => {
   });
 
   it.each(kinds)("goes all the way without trouble: %s", async (kind) => {
-    const world = new World();
+    const world = worldBefore(kind);
     const outcome = await run(new FakeProcess(world), kind);
-    expect(outcome.kind).toBe(kind === "cutover" ? "switched" : "rehearsed");
+    expect(outcome.kind).toBe(isReal(kind) ? "switched" : "rehearsed");
     judge(world, kind);
   });
 
   it.each(kinds.flatMap((kind) => points.map((point) => [kind, point] as const)))(
     "%s killed at %s is settled by the next process",
     async (kind, point) => {
-      const world = new World();
+      const world = worldBefore(kind);
       const process = new FakeProcess(world);
       let died = false;
       process.at = (passing) => {
@@ -83,16 +100,17 @@ describe("the state machine", () => {
         return Promise.resolve();
       };
       // A failure leads into undoing, whose points are reached by no other way in a cutover.
-      if (point.startsWith("undoing") && kind === "cutover") world.trouble = { step: "checking", what: { kind: "failure" } };
+      if (point.startsWith("undoing") && isReal(kind)) world.trouble = { step: "checking", what: { kind: "failure" } };
       await run(process, kind).catch(() => null);
       expect(world.faults).toEqual([]);
       if (!died) return;
       const outcome = await successor(world);
       judge(world, `${kind} ${point}`);
-      const isBehind = kind === "cutover" && ["switching.after", "switched.before", "switched.after"].includes(point);
+      const isBehind = isReal(kind) && ["switching.after", "switched.before", "switched.after"].includes(point);
       expect(outcome?.kind).toBe(isBehind ? "switched" : "undone");
       // Whoever comes then can do it all.
-      if (!isBehind) expect((await run(new FakeProcess(world), "cutover")).kind).toBe("switched");
+      const next = kind === "rollback" ? "rollback" : "cutover";
+      if (!isBehind) expect((await run(new FakeProcess(world), next)).kind).toBe("switched");
       judge(world, "the run after");
     },
   );
@@ -100,7 +118,7 @@ describe("the state machine", () => {
   it.each(kinds.flatMap((kind) => points.map((point) => [kind, point] as const)))(
     "%s stopped at %s, replaced and continued, changes nothing of what its successor did",
     async (kind, point) => {
-      const world = new World();
+      const world = worldBefore(kind);
       const zombie = new FakeProcess(world);
       const reached = gate();
       const goOn = gate();
@@ -111,12 +129,17 @@ describe("the state machine", () => {
         }
         return Promise.resolve();
       };
-      if (point.startsWith("undoing") && kind === "cutover") world.trouble = { step: "checking", what: { kind: "failure" } };
+      if (point.startsWith("undoing") && isReal(kind)) world.trouble = { step: "checking", what: { kind: "failure" } };
       const running = run(zombie, kind).catch((thrown: unknown) => thrown);
       await Promise.race([reached.promise, running]);
       if (zombie.stopped === null) return;
       await successor(world);
       judge(world, `${kind} ${point}, replaced`);
+      // The world goes on: whatever the zombie takes back or opens then would be another's.
+      if (kind === "rollback") {
+        const onward = world.route.side === "source" ? "cutover" : "rollback";
+        expect((await run(new FakeProcess(world), onward)).kind).toBe("switched");
+      }
       const told = { side: world.route.side, state: world.record?.state };
       goOn.resolve();
       await running;
@@ -124,7 +147,7 @@ describe("the state machine", () => {
       expect({ side: world.route.side, state: world.record?.state }).toEqual(told);
       // At worst it has put up a fence for the time of one lease, and opened a way back that nobody needs: the next one finds it open.
       await world.clock.delay(10_000, never);
-      if (point.startsWith("opening") && !isFinishedAs(world, "done")) world.wayBack = "closed";
+      if (kind !== "rollback" && point.startsWith("opening") && !isFinishedAs(world, "done")) world.wayBack = "closed";
       judge(world, `${kind} ${point}, continued`);
     },
   );
@@ -135,7 +158,7 @@ describe("the state machine", () => {
       const hasSignal = ["preparing", "opening", "fencing", "draining", "checking", "readying"].includes(step);
       // Short statements that PostgreSQL or SQLite limit themselves.
       if (what === "hang" && (!hasSignal || step === "preparing" || step === "opening")) return;
-      const world = new World();
+      const world = worldBefore(kind);
       world.trouble = { step, what: { kind: what } };
       const outcome = await run(new FakeProcess(world), kind);
       judge(world, `${kind} ${step} ${what}`);
@@ -156,6 +179,24 @@ describe("the state machine", () => {
       judge(world, `made: ${made}`);
     },
   );
+
+  it("goes forth and back as often as wanted", async () => {
+    const world = new World();
+    for (const kind of ["cutover", "rollback", "cutover", "rollback", "cutover"] as const) {
+      expect((await run(new FakeProcess(world), kind)).kind).toBe("switched");
+      judge(world, kind);
+    }
+  });
+
+  it("a rollback does not begin where the source is written, nor a cutover where the target is", async () => {
+    for (const [world, kind] of [
+      [new World(), "rollback"],
+      [worldBefore("rollback"), "cutover"],
+    ] as const) {
+      await expect(run(new FakeProcess(world), kind)).rejects.toMatchObject({ code: "cutover.refused" });
+      expect(world.record).toBeNull();
+    }
+  });
 
   it("PostgreSQL away for good with the fence kept: no side, a line to type, and an end once it is back", async () => {
     const world = new World();

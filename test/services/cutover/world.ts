@@ -2,7 +2,6 @@
  * A world for the cutover's state machine: fakes of our own contracts over one shared state, virtual time, processes that die or are stopped. After each
  * change the world looks whether two sides can be written, which must never be.
  */
-import type { Clock } from "../../../core/clock.js";
 import type {
   CutoverDesk,
   CutoverRecord,
@@ -13,75 +12,29 @@ import type {
   SourceFence,
   WayBack,
 } from "../../../core/contracts/cutover.js";
-import { type CutoverState, isFinished, isLegalMove } from "../../../core/cutover/states.js";
+import { type CutoverSide, type CutoverState, isFinished, isLegalMove, sidesOf } from "../../../core/cutover/states.js";
 import { TailraceError } from "../../../core/errors.js";
 import { type MarkerId, markerId, theGroup } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import { type CutoverParts, type CutoverPoint, defaultLimits } from "../../../services/cutover/parts.js";
-
-interface Timer {
-  readonly dueMs: number;
-  readonly wake: () => void;
-}
-
-/** Time passes when nobody has anything else to do. */
-export class VirtualClock implements Clock {
-  #nowMs = 1_000_000;
-  #timers: Timer[] = [];
-  #pumping = false;
-
-  wallMs(): number {
-    return this.#nowMs;
-  }
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-  delay(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const aborted = (): void => {
-        this.#timers = this.#timers.filter((one) => one !== timer);
-        reject(Object.assign(new Error("aborted"), { name: "AbortError" }));
-      };
-      const timer: Timer = {
-        dueMs: this.#nowMs + ms,
-        wake: () => {
-          signal.removeEventListener("abort", aborted);
-          resolve();
-        },
-      };
-      if (signal.aborted) return aborted();
-      signal.addEventListener("abort", aborted, { once: true });
-      this.#timers.push(timer);
-      this.#pump();
-    });
-  }
-  #pump(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    const turn = (): void => {
-      const next = this.#timers.toSorted((a, b) => a.dueMs - b.dueMs)[0];
-      if (next === undefined) {
-        this.#pumping = false;
-        return;
-      }
-      this.#timers = this.#timers.filter((one) => one !== next);
-      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
-      next.wake();
-      setImmediate(turn);
-    };
-    setImmediate(turn);
-  }
-}
+import { VirtualClock } from "./virtual-clock.js";
 
 type Trouble = { readonly kind: "failure" } | { readonly kind: "hang" } | { readonly kind: "reply lost"; readonly made: boolean };
+
+interface Fence {
+  readonly marker: MarkerId;
+  kept: boolean;
+  untilMs: number;
+}
 
 export class World {
   readonly clock = new VirtualClock();
   readonly faults: string[] = [];
-  fence: { marker: MarkerId; kept: boolean; untilMs: number } | null = null;
+  readonly fences: Record<CutoverSide, Fence | null> = { source: null, target: null };
   route: RouteState = { side: "source", version: 0 };
   record: (CutoverRecord & { token: number }) | null = null;
   steps: CutoverStepRecord[] = [];
+  wasSwitched = false;
   holder: FakeProcess | null = null;
   /** What happens at the act of a step, once. */
   trouble: { step: CutoverState; what: Trouble } | null = null;
@@ -89,13 +42,19 @@ export class World {
   wayBack: "closed" | "open" | "proven" = "closed";
   ids = 0;
 
-  isSourceWritable(): boolean {
-    return this.fence === null || (!this.fence.kept && this.fence.untilMs <= this.clock.wallMs());
+  isOpen(side: CutoverSide): boolean {
+    const fence = this.fences[side];
+    return fence === null || (!fence.kept && fence.untilMs <= this.clock.wallMs());
   }
+  isSourceWritable(): boolean {
+    return this.isOpen("source");
+  }
+  /** Nobody knows of it before the first switch; from then on only its fence keeps applications out. */
   isTargetWritable(): boolean {
-    return this.route.side === "target";
+    return this.route.side === "target" || (this.wasSwitched && this.isOpen("target"));
   }
   changed(what: string): void {
+    if (this.route.side === "target") this.wasSwitched = true;
     if (this.isSourceWritable() && this.isTargetWritable()) this.faults.push(`two writable sides after ${what}`);
     if (this.isTargetWritable() && this.wayBack !== "proven") this.faults.push(`no way back after ${what}`);
   }
@@ -132,7 +91,7 @@ export class FakeProcess {
       group: theGroup,
       clock: world.clock,
       holder: `process ${++world.ids}`,
-      fence: fakeFence(this),
+      fence: fakeFence(this, "source"),
       numbers: { given: () => [], [Symbol.dispose]: () => {} },
       desk: fakeDesk(this),
       check: {
@@ -146,6 +105,27 @@ export class FakeProcess {
           await this.alive();
           await this.trouble("checking", signal);
           return { equal: true, rowsRead: 0, different: 0 };
+        },
+      },
+      back: {
+        fence: fakeFence(this, "target"),
+        check: {
+          advance: () => Promise.resolve(0),
+          cost: () => Promise.resolve({ dirtyRows: 0, dirtyChunks: 0, oldestProofMs: 0 }),
+          check: async (_at, signal) => {
+            await this.alive();
+            await this.trouble("checking", signal);
+            return { equal: true, rowsRead: 0, different: 0 };
+          },
+        },
+        passed: (session) => session.passed(),
+        forget: () => Promise.resolve([]),
+        arrive: async (session) => {
+          const marker = world.fences.source?.marker ?? null;
+          await session.given();
+          await this.alive();
+          if (marker !== null && world.fences.source?.marker === marker) world.fences.source = null;
+          world.changed("arrival");
         },
       },
       hooks: {
@@ -178,6 +158,7 @@ function fakeWayBack(process: FakeProcess): WayBack {
     },
     prove: async (_group, _canary, signal) => {
       await process.alive();
+      await process.trouble("opening", signal);
       signal.throwIfAborted();
       world.wayBack = "proven";
     },
@@ -192,12 +173,12 @@ function fakeWayBack(process: FakeProcess): WayBack {
 
 const lost = (what: string): TailraceError => new TailraceError("cutover.fence-lost", { what });
 
-function fakeFence(process: FakeProcess): SourceFence {
+function fakeFence(process: FakeProcess, side: CutoverSide): SourceFence {
   const { world } = process;
   const at = position(0, 7);
   const whole = (marker: MarkerId) => {
-    const { fence } = world;
-    if (fence === null || fence.marker !== marker || world.isSourceWritable()) throw lost("not there");
+    const fence = world.fences[side];
+    if (fence === null || fence.marker !== marker || world.isOpen(side)) throw lost("not there");
     return fence;
   };
   const leased = (marker: MarkerId) => ({ kind: "leased", marker, at, untilMs: 0 }) as const;
@@ -206,8 +187,8 @@ function fakeFence(process: FakeProcess): SourceFence {
     fence: async (_group, marker, limits, signal) => {
       await process.alive();
       await process.trouble("fencing", signal);
-      if (!world.isSourceWritable() && world.fence?.marker !== marker) throw new TailraceError("cutover.fence-taken", { what: "taken" });
-      world.fence = { marker, kept: false, untilMs: world.clock.wallMs() + limits.leaseMs };
+      if (!world.isOpen(side) && world.fences[side]?.marker !== marker) throw new TailraceError("cutover.fence-taken", { what: "taken" });
+      world.fences[side] = { marker, kept: false, untilMs: world.clock.wallMs() + limits.leaseMs };
       return leased(marker);
     },
     renew: async (_group, marker, leaseMs) => {
@@ -224,7 +205,7 @@ function fakeFence(process: FakeProcess): SourceFence {
     release: async (_group, marker) => {
       await process.alive();
       await process.trouble("undoing");
-      if (world.fence?.marker === marker) world.fence = null;
+      if (world.fences[side]?.marker === marker) world.fences[side] = null;
       world.changed("release");
     },
     state: (): Promise<FenceState> => Promise.resolve({ kind: "open" }),
@@ -249,6 +230,7 @@ function fakeDesk(process: FakeProcess): CutoverDesk {
     },
     facts: () => Promise.reject(new Error("nobody asks")),
     readyPlan: () => Promise.resolve({ before: [], behind: [], after: [] }),
+    returnPlan: () => Promise.resolve({ before: [], behind: [], after: [] }),
     askToAbort: () => Promise.resolve(false),
     take: async (_group, holder) => {
       await up();
@@ -290,7 +272,7 @@ function fakeSession(process: FakeProcess, up: () => Promise<void>): CutoverSess
     },
     board: {
       route: async () => {
-        await own();
+        await up();
         return world.route;
       },
       pause: async (_group, from) => {
@@ -300,7 +282,7 @@ function fakeSession(process: FakeProcess, up: () => Promise<void>): CutoverSess
       },
       reopen: async (_group, from) => {
         await own();
-        return moveRoute(from, "source");
+        return moveRoute(from, sidesOf(mine?.kind ?? "cutover").from);
       },
       begin: async (_group, _side, _numbers, signal) => {
         await own();
@@ -312,7 +294,10 @@ function fakeSession(process: FakeProcess, up: () => Promise<void>): CutoverSess
             const what = world.hit("switching");
             if (what?.kind === "failure") throw new TailraceError("target.refused", { what: "made to fail at the switch" });
             if (what?.kind !== "reply lost" || what.made) {
-              moveRoute(from, "target");
+              const { to } = sidesOf(record.kind);
+              // The target's fence is lifted in the switch's own transaction.
+              if (to === "target") world.fences.target = null;
+              moveRoute(from, to);
               store("switched");
             }
             if (what?.kind === "reply lost") {
@@ -352,6 +337,10 @@ function fakeSession(process: FakeProcess, up: () => Promise<void>): CutoverSess
     prepare: async (_numbers, signal) => {
       await own();
       await process.trouble("preparing", signal);
+      return [];
+    },
+    given: async () => {
+      await own();
       return [];
     },
     unprepare: async () => {

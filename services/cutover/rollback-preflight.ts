@@ -1,0 +1,61 @@
+/** The gates before a rollback. That the way back is alive is proven by the rollback itself, with a canary, before any write waits. */
+import type { CutoverFacts, CutoverStory, ReadyPlan } from "../../core/contracts/cutover.js";
+import type { CutoverCheck } from "./preflight.js";
+
+export interface RollbackFacts {
+  readonly facts: CutoverFacts;
+  /** Why PostgreSQL's side cannot be fenced off; null: it can. */
+  readonly fence: string | null;
+  readonly hasWayBack: boolean;
+  readonly last: CutoverStory | null;
+  /** The newest, if it was a rollback: its steps were measured. */
+  readonly lastBack: CutoverStory | null;
+  readonly cost: { readonly dirtyRows: number };
+  readonly ready: ReadyPlan;
+  readonly freeBytes: number;
+}
+
+type Draft = Pick<CutoverCheck, "severity" | "what" | "fix">;
+const ok = (what: string): Draft => ({ severity: "ok", what, fix: "" });
+const bad = (what: string, fix: string): Draft => ({ severity: "error", what, fix });
+const freeBytesMin = 64 * 1024 * 1024;
+
+export function rollbackPreflight(known: RollbackFacts): readonly CutoverCheck[] {
+  const checks: Readonly<Record<string, Draft>> = {
+    route: route(known),
+    "way-back": wayBack(known),
+    "target.fence":
+      known.fence === null
+        ? ok("every table of the pipeline can be fenced off in PostgreSQL")
+        : bad(known.fence, "Let the owner of the tables run it"),
+    "target.queries": queries(known),
+    "source.disk": disk(known),
+    verification: ok(`${known.cost.dirtyRows} rows are compared while writes wait: what comes back is in no log of the file's`),
+  };
+  return Object.entries(checks).map(([id, draft]) => ({ id, acceptable: false, ...draft }));
+}
+
+function route({ facts: { route: now }, last }: RollbackFacts): Draft {
+  if (last !== null && last.finishedAt === null) {
+    const what = `${last.kind} ${last.id} of ${last.holder} is at '${last.state}' since ${last.startedAt}`;
+    return { severity: "info", what, fix: "If its process is gone, it is settled first; else wait" };
+  }
+  if (now.side === "target") return ok(`applications write to PostgreSQL (version ${now.version})`);
+  return bad(`applications write to the ${now.side} (version ${now.version})`, "There is nothing to take back");
+}
+
+const wayBack = ({ hasWayBack }: RollbackFacts): Draft =>
+  hasWayBack
+    ? ok("it is proven with a row that goes the whole way, before any write waits")
+    : bad("there is none: what the application has written since the cutover is in PostgreSQL alone", "It has to be moved by hand");
+
+function queries({ facts: { longMs } }: RollbackFacts): Draft {
+  if (longMs < 1_000) return ok("nobody holds a table for long");
+  const what = `a transaction has held a table for ${Math.round(longMs / 1000)} s`;
+  return { severity: "warn", what, fix: "The fence waits for writers; end it, or choose another time" };
+}
+
+function disk({ freeBytes }: RollbackFacts): Draft {
+  const what = `${Math.round(freeBytes / 1024 / 1024)} MiB free beside the source`;
+  return freeBytes >= freeBytesMin ? ok(what) : bad(what, "Make room: the application is about to write there again");
+}
