@@ -1,6 +1,5 @@
 /** Verbs whose names are fixed and whose capability is not built. */
 export const laterVerbs: readonly (readonly [name: string, comes: string])[] = [
-  ["rollback", "the way back"],
   ["dlq", "quarantine"],
   ["roles", "least-privilege roles"],
   ["schema", "schema evolution"],

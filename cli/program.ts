@@ -144,7 +144,7 @@ function addOperation(add: Add): void {
   });
   add(
     "cutover",
-    "switch the application over to PostgreSQL: preflight, plan, rehearse, run, abort, status",
+    "switch the application over to PostgreSQL: preflight, plan, rehearse, run, abort, status, finish",
     () => import("./verbs/cutover.js"),
     {
       words: "<action>",
@@ -152,7 +152,17 @@ function addOperation(add: Add): void {
         ["--max-pause <duration>", "longer than this writes may not wait, then everything goes back (default 5s)"],
         ["--max-lag <duration>", "further behind than this it does not begin (default 2s)"],
         ["--accept <checks>", "pass over these checks of preflight, by name, where that is possible"],
+        ["--keep-reverse <duration>", "with finish: not before the way back was open for so long (7d)"],
       ],
+    },
+  );
+  add(
+    "rollback",
+    "bring the application home to the source, with everything it wrote: plan, run, status",
+    () => import("./verbs/rollback.js"),
+    {
+      words: "<action>",
+      options: [["--max-pause <duration>", "longer than this writes may not wait, then everything goes back (default 5s)"]],
     },
   );
   add("pause", "let the target rest; changes wait in the log", () => import("./verbs/pause.js"));

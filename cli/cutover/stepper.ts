@@ -1,6 +1,6 @@
 /** A cutover on a terminal: steps that have ended stay, the one in hand is painted below with what it waits for. Elsewhere: a line per step. */
 import { createLogUpdate } from "log-update";
-import { stateMeaning } from "../../core/cutover/states.js";
+import { type CutoverKind, stateMeaning } from "../../core/cutover/states.js";
 import { describeError } from "../../core/errors.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
 import type { CutoverProgress } from "../../services/cutover/parts.js";
@@ -14,7 +14,10 @@ export class Stepper implements Disposable {
   #paintedMs = 0;
   #pausedFromMs: number | null = null;
 
-  constructor(private readonly out: Output) {
+  constructor(
+    private readonly out: Output,
+    private readonly kind: CutoverKind = "cutover",
+  ) {
     const live = out.progress === "live" && !out.quiet && out.streams.stderr.isTTY === true;
     this.#update = live ? createLogUpdate(out.streams.stderr as NodeJS.WriteStream) : null;
   }
@@ -25,7 +28,7 @@ export class Stepper implements Disposable {
       case "begins":
         this.#pausedFromMs = progress.sinceMs === null ? null : performance.now() - progress.sinceMs;
         this.out.event("step", { step: progress.step, state: "begins" });
-        this.#paint(`${yellow("●")} ${bold(progress.step.padEnd(10))} ${dim(stateMeaning[progress.step])}`, true);
+        this.#paint(`${yellow("●")} ${bold(progress.step.padEnd(10))} ${dim(stateMeaning(progress.step, this.kind))}`, true);
         return;
       case "lag":
         this.#paint(

@@ -36,16 +36,17 @@ export const predictionLines = ({ ms, figures }: PausePrediction, paint: Paint):
 export interface Told {
   readonly route: RouteState;
   readonly fence: FenceState;
+  readonly targetFence: FenceState;
   readonly last: CutoverStory | null;
 }
 
-export function storyLines({ route, fence, last }: Told, paint: Paint): readonly string[] {
-  const where = `route ${paint.bold(route.side)} (version ${route.version})   fence ${fence.kind === "open" ? "open" : `${fence.kind} at ${formatPosition(fence.at)}`}`;
+export function storyLines({ route, fence, targetFence, last }: Told, paint: Paint): readonly string[] {
+  const where = `route ${paint.bold(route.side)} (version ${route.version})   fence of the source ${fenceWords(fence)}${targetFence.kind === "open" ? "" : `, of the target ${fenceWords(targetFence)}`}`;
   if (last === null) return [where, "no cutover was ever begun"];
   const state = isFinished(last.state) ? last.state : paint.yellow(last.state);
   return [
     where,
-    `${last.kind} ${last.id}: ${state} - ${stateMeaning[last.state]}`,
+    `${last.kind} ${last.id}: ${state} - ${stateMeaning(last.state, last.kind)}`,
     `  by ${printable(last.holder)}, begun ${last.startedAt}${last.finishedAt === null ? "" : `, ended ${last.finishedAt}`}`,
     ...(last.pauseMs === null ? [] : [`  writes waited ${formatMs(last.pauseMs)}`]),
     ...(last.error === null ? [] : [`  ${paint.yellow("undone because")} ${printable(last.error.message)} [${last.error.code}]`]),
@@ -54,6 +55,8 @@ export function storyLines({ route, fence, last }: Told, paint: Paint): readonly
     ),
   ];
 }
+
+const fenceWords = (fence: FenceState): string => (fence.kind === "open" ? "open" : `${fence.kind} at ${formatPosition(fence.at)}`);
 
 const said = (details: Readonly<Record<string, unknown>>): string =>
   Object.entries(details)

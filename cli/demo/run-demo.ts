@@ -23,6 +23,7 @@ import { Supervisor } from "../supervisor/supervisor.js";
 import { PaceKeeper } from "../watch/pace.js";
 import { bar, snapshotSums } from "../watch/render-view.js";
 import { Application } from "./application.js";
+import { type BroughtHome, bringHome } from "./bring-home.js";
 import type { TableComparison } from "./compare.js";
 import { Onlooker, type Seen } from "./onlooker.js";
 import { Stage } from "./stage.js";
@@ -45,11 +46,18 @@ export interface DemoResult {
   readonly tables: readonly TableComparison[];
   readonly transactions: { readonly source: number; readonly target: number };
   /** null: its application is not switched over. */
-  readonly cutover: SwitchedOver | null;
+  readonly moved: ThereAndBack | null;
   readonly ms: number;
 }
 
+interface ThereAndBack {
+  readonly cutover: SwitchedOver;
+  readonly rollback: BroughtHome;
+}
+
 const patienceMs = 120_000;
+/** Between the numbers of two applications: the last of the first may have been written and not told. */
+const gap = 1_000;
 
 export async function runDemo(invocation: Invocation, options: DemoOptions): Promise<DemoResult> {
   const startedMs = systemClock.monotonicMs();
@@ -148,15 +156,9 @@ async function follow(scene: Scene): Promise<Told> {
       return { said: `${value.filter(isEqual).length} of ${value.length} tables equal, ${formatCount(rows)} rows, every value`, value };
     });
     const numbered = tables.find(({ table }) => table === story.numbered);
-    const cutover = story.switches
-      ? await stage.step("cutover", (say) =>
-          patiently(invocation.signal, (signal) =>
-            switchOver({ settings, file: scene.file, firstTransaction: application.commits + 1, say }, signal),
-          ),
-        )
-      : null;
+    const moved = story.switches ? await thereAndBack(scene, application.commits + 1) : null;
     const transactions = { source: application.commits, target: numbered?.targetRows ?? 0 };
-    return { snapshot, streaming, verification, catchUpMs, tables, transactions, cutover };
+    return { snapshot, streaming, verification, catchUpMs, tables, transactions, moved };
   } finally {
     stop.abort();
     await running;
@@ -249,4 +251,15 @@ async function patiently<T>(signal: AbortSignal, work: (signal: AbortSignal) => 
     if (!late.aborted || signal.aborted) throw thrown;
     throw new TailraceError("internal", { what: `The demo has waited ${patienceMs / 1000} s in vain`, cause: thrown });
   }
+}
+
+async function thereAndBack({ invocation, settings, stage, file }: Scene, firstTransaction: number): Promise<ThereAndBack> {
+  const cutover = await stage.step("cutover", (say) =>
+    patiently(invocation.signal, (signal) => switchOver({ settings, file, firstTransaction, say }, signal)),
+  );
+  const firstBack = firstTransaction + cutover.transactionsBefore + cutover.transactionsAfter + gap;
+  const rollback = await stage.step("rollback", (say) =>
+    patiently(invocation.signal, (signal) => bringHome({ settings, file, firstTransaction: firstBack, say }, signal)),
+  );
+  return { cutover, rollback };
 }

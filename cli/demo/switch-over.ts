@@ -1,10 +1,6 @@
-/** The end of the demo: the application, writing, is switched over to PostgreSQL, and says itself how long it could not write. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+/** The application, writing, is switched over to PostgreSQL, and says itself how long it could not write. */
 import { Connection } from "../../connectors/postgres/connection.js";
 import { parseConnectionUrl } from "../../connectors/postgres/connection-url.js";
-import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { runCutover } from "../../services/cutover/run-cutover.js";
@@ -12,7 +8,7 @@ import { formatCount, formatMs } from "../output/format.js";
 import { prove } from "../cutover/prove.js";
 import { withCutoverOf } from "../cutover/open.js";
 import { wealth } from "./shop-database.js";
-import type { WrittenMessage } from "./switching-application.js";
+import { RoutedApplication } from "./routed-application.js";
 
 export interface SwitchedOver {
   /** As the application saw it: from its last success in SQLite to its first in PostgreSQL. */
@@ -44,7 +40,7 @@ export async function switchOver(
     { settings, limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4 }, tell: () => {}, wayBack: true },
     signal,
     async ({ parts, url, verifier }) => {
-      await using application = new SwitchingApplication(options, url.reveal());
+      await using application = RoutedApplication.start(options, url.reveal());
       await application.until("source", written, signal);
       say("comparing both sides, so that little is left for the pause");
       await prove(verifier, 0, signal);
@@ -58,7 +54,7 @@ export async function switchOver(
       await application.until("target", written, signal);
       await application.stop();
       const value = {
-        pauseMs: application.pauseMs(),
+        pauseMs: application.pauseMs("source", "target"),
         toolPauseMs: outcome.pauseMs,
         transactionsBefore: application.count("source"),
         transactionsAfter: application.count("target"),
@@ -68,54 +64,6 @@ export async function switchOver(
       return { said, value };
     },
   );
-}
-
-class SwitchingApplication implements AsyncDisposable {
-  readonly #written: WrittenMessage[] = [];
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown>;
-
-  constructor({ file, settings, firstTransaction }: SwitchOverOptions, url: string) {
-    const program = fileURLToPath(new URL("./switching-application.js", import.meta.url));
-    this.#child = spawn(process.execPath, [program, file, settings.pipeline, String(firstTransaction)], {
-      env: { ...process.env, TAILRACE_DEMO_URL: url },
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    this.#exited = once(this.#child, "exit");
-    this.#child.on("message", (message) => this.#written.push(message as WrittenMessage));
-  }
-
-  count(side: WrittenMessage["side"]): number {
-    return this.#written.filter((one) => one.side === side).length;
-  }
-
-  transactions(): readonly number[] {
-    return this.#written.map(({ transaction }) => transaction);
-  }
-
-  pauseMs(): number {
-    const last = this.#written.findLast(({ side }) => side === "source");
-    const first = this.#written.find(({ side }) => side === "target");
-    return last === undefined || first === undefined ? Number.NaN : first.wallMs - last.wallMs;
-  }
-
-  async until(side: WrittenMessage["side"], count: number, signal: AbortSignal): Promise<void> {
-    while (this.count(side) < count) {
-      if (this.#child.exitCode !== null)
-        throw new TailraceError("internal", { what: "The demo's application ended by an error of its own" });
-      await systemClock.delay(20, signal);
-    }
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.connected) this.#child.send("stop");
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#exited;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.stop();
-  }
 }
 
 async function isWhole(url: string, transactions: readonly number[]): Promise<boolean> {

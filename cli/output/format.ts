@@ -33,8 +33,8 @@ export const plural = (n: number, noun: string, nouns = `${noun}s`): string => `
 
 /** `60s`, `500ms`, `5m`, `1h`; plain numbers are seconds. Null when it is none of these. */
 export function parseDuration(text: string): number | null {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text.trim());
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim());
   if (match === null) return null;
-  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"] ?? 1000;
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? "s"] ?? 1000;
   return Math.round(Number(match[1]) * unit);
 }

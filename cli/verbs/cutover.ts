@@ -1,10 +1,10 @@
-import { describeError, printable, TailraceError } from "../../core/errors.js";
+import { TailraceError } from "../../core/errors.js";
 import { type CutoverKind, isFinished } from "../../core/cutover/states.js";
-import { unreachable } from "../../core/vocabulary/unreachable.js";
 import { planCutover } from "../../services/cutover/dry-run.js";
-import type { CutoverOutcome } from "../../services/cutover/parts.js";
 import { type PreflightFacts, preflight, refusals } from "../../services/cutover/preflight.js";
 import { runCutover, settleLeft } from "../../services/cutover/run-cutover.js";
+import { answerOutcome } from "../cutover/answer.js";
+import { finish } from "../cutover/finish.js";
 import { look } from "../cutover/look.js";
 import { acceptedChecks, type CutoverWork, withCutover } from "../cutover/open.js";
 import { prove } from "../cutover/prove.js";
@@ -12,7 +12,6 @@ import { Stepper } from "../cutover/stepper.js";
 import { checkLines, planLines, storyLines } from "../cutover/text.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
-import { formatMs } from "../output/format.js";
 
 export const verb: Verb = (invocation) => {
   const [action] = invocation.words;
@@ -42,9 +41,9 @@ export const verb: Verb = (invocation) => {
         (open) => told(invocation, open),
       );
     case "finish":
-      throw new TailraceError("not-yet", { what: "`tailrace cutover finish` comes with the way back; nothing was done" });
+      return finish(invocation);
     default:
-      throw usage(`cutover knows preflight, plan, rehearse, run, abort and status, not '${action ?? ""}'`);
+      throw usage(`cutover knows preflight, plan, rehearse, run, abort, status and finish, not '${action ?? ""}'`);
   }
 };
 
@@ -98,7 +97,7 @@ async function run(invocation: Invocation, kind: CutoverKind): Promise<ExitCode>
       refuse(invocation, await look(invocation, open));
     };
     const outcome = await runCutover(parts, kind, beforehand, invocation.signal);
-    return answer(invocation, open, outcome);
+    return answerOutcome(invocation, open, { outcome, kind });
   });
 }
 
@@ -117,12 +116,12 @@ async function abort(invocation: Invocation): Promise<ExitCode> {
   return await withCutover(invocation, stepper.tell, async (open) => {
     const { parts, settings } = open;
     const { desk, group } = parts;
+    const last = await desk.last(group, invocation.signal);
     const asked = await desk.askToAbort(group, invocation.signal);
     const why = new TailraceError("cutover.aborted", { what: "The cutover was given up by `tailrace cutover abort`" });
     try {
       const outcome = await settleLeft(parts, why, invocation.signal);
-      if (outcome !== null)
-        return answer(invocation, open, outcome.kind === "undone" ? { ...outcome, kind: "undone" } : outcome, exits.done);
+      if (outcome !== null) return answerOutcome(invocation, open, { outcome, kind: last?.kind ?? "cutover", whenUndone: exits.done });
     } catch (thrown) {
       // Its holder lives and will see what was asked.
       if (!(thrown instanceof TailraceError) || thrown.code !== "cutover.held") throw thrown;
@@ -149,54 +148,20 @@ async function reopenLeft({ signal }: Invocation, { parts }: CutoverWork): Promi
   return true;
 }
 
-async function told(invocation: Invocation, { settings, parts }: CutoverWork): Promise<ExitCode> {
+export async function told(invocation: Invocation, { settings, parts }: CutoverWork): Promise<ExitCode> {
   const { desk, group } = parts;
   const now = {
     route: await desk.route(group, invocation.signal),
     fence: await parts.fence.state(group),
+    targetFence: await parts.back.fence.state(group),
     last: await desk.last(group, invocation.signal),
   };
   const isOpen = now.last !== null && !isFinished(now.last.state);
   invocation.out.answer({
     kind: "CutoverStatus",
     data: { pipeline: settings.pipeline, ...now },
-    next: isOpen ? ["tailrace cutover run", "tailrace cutover abort"] : [],
+    next: isOpen ? [`tailrace ${now.last?.kind === "rollback" ? "rollback" : "cutover"} run`, "tailrace cutover abort"] : [],
     text: (paint) => storyLines(now, paint).join("\n"),
   });
   return exits.done;
-}
-
-function answer({ out }: Invocation, { settings }: CutoverWork, outcome: CutoverOutcome, whenUndone: ExitCode = exits.undone): ExitCode {
-  const { pipeline } = settings;
-  const error = "error" in outcome ? { code: outcome.error.code, message: outcome.error.message, remedy: outcome.error.remedy } : null;
-  const data = {
-    pipeline,
-    outcome: outcome.kind,
-    id: "id" in outcome ? outcome.id : null,
-    pauseMs: "pauseMs" in outcome ? outcome.pauseMs : null,
-    afterwards: "afterwards" in outcome ? outcome.afterwards : [],
-    error,
-  };
-  const notes = data.afterwards.map(({ object, why }) => `  to mend: ${printable(object)}: ${printable(why)}`);
-  const says = (text: string, next: readonly string[]): void => {
-    out.answer({ kind: "Cutover", data, next, text: () => [text, ...notes].join("\n") });
-  };
-  switch (outcome.kind) {
-    case "switched":
-      says(`${pipeline} was switched over: the application writes to PostgreSQL. Writes waited ${formatMs(outcome.pauseMs)}`, [
-        "tailrace cutover status",
-      ]);
-      return exits.done;
-    case "rehearsed":
-      says(`rehearsed: everything but the switch. Writes waited ${formatMs(outcome.pauseMs)}`, ["tailrace cutover run"]);
-      return exits.done;
-    case "undone":
-      says(`undone: the application goes on at the source. ${describeError(outcome.error)}`, ["tailrace cutover status"]);
-      return whenUndone;
-    case "half-way":
-      says(`stopped half-way: ${describeError(outcome.error)}`, ["tailrace cutover run"]);
-      return exits.halfWay;
-    default:
-      return unreachable(outcome);
-  }
 }

@@ -37,11 +37,11 @@ const equalTables = ({ tables }: DemoResult): number => tables.filter(isEqual).l
 const rowsPerSecond = ({ snapshot }: DemoResult): number => Math.round((snapshot.rows / snapshot.ms) * 1000);
 
 function isGood(result: DemoResult): boolean {
-  const { streaming, verification, transactions, tables, cutover } = result;
+  const { streaming, verification, transactions, tables, moved } = result;
   const mended = verification.foundRows === 1 && verification.repairedRows === 1;
   return (
     mended &&
-    cutover?.ok !== false &&
+    (moved === null || (moved.cutover.ok && moved.rollback.ok)) &&
     equalTables(result) === tables.length &&
     streaming.halfTransactions === 0 &&
     transactions.source === transactions.target
@@ -49,7 +49,7 @@ function isGood(result: DemoResult): boolean {
 }
 
 function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unknown>> {
-  const { snapshot, streaming, verification, catchUpMs, tables, transactions, cutover, ms, directory } = result;
+  const { snapshot, streaming, verification, catchUpMs, tables, transactions, moved, ms, directory } = result;
   return {
     ok: good,
     snapshotRows: snapshot.rows,
@@ -71,16 +71,22 @@ function dataOf(result: DemoResult, good: boolean): Readonly<Record<string, unkn
     tables,
     transactionsAtSource: transactions.source,
     transactionsAtTarget: transactions.target,
-    cutover: cutover === null ? null : { ...cutover, pauseMs: tenth(cutover.pauseMs), toolPauseMs: tenth(cutover.toolPauseMs) },
+    cutover: moved === null ? null : rounded(moved.cutover),
+    rollback: moved === null ? null : rounded(moved.rollback),
     durationMs: Math.round(ms),
     directory,
   };
 }
 
+const rounded = <T extends { readonly pauseMs: number; readonly toolPauseMs: number | null }>(move: T): T => ({
+  ...move,
+  pauseMs: tenth(move.pauseMs),
+  toolPauseMs: tenth(move.toolPauseMs),
+});
 const tenth = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10);
 
 function summary(result: DemoResult, { sum }: Story, good: boolean, paint: Paint): string {
-  const { snapshot, streaming, verification, catchUpMs, tables, transactions, ms, directory } = result;
+  const { snapshot, streaming, verification, catchUpMs, tables, transactions, moved, ms, directory } = result;
   const rows = tables.reduce((sum, table) => sum + table.sourceRows, 0);
   const differ = tables.filter((table) => !isEqual(table)).map(({ table, different }) => `${table} (${formatCount(different)} rows)`);
   const lines: readonly (readonly [string, string, string])[] = [
@@ -109,9 +115,12 @@ function summary(result: DemoResult, { sum }: Story, good: boolean, paint: Paint
       `${formatCount(transactions.source)} = ${formatCount(transactions.target)}`,
       "committed at the source, found at the target",
     ],
-    ...(result.cutover === null
+    ...(moved === null
       ? []
-      : ([["cutover", formatMs(result.cutover.pauseMs), "the application could not write, then went on in PostgreSQL"]] as const)),
+      : ([
+          ["cutover", formatMs(moved.cutover.pauseMs), "the application could not write, then went on in PostgreSQL"],
+          ["rollback", formatMs(moved.rollback.pauseMs), "the same on the way home: everything written in PostgreSQL is in the file"],
+        ] as const)),
     ["duration", formatMs(ms), "all of it"],
   ];
   return [

@@ -24,6 +24,7 @@ describe("the demo", () => {
       directory: null,
     });
     expect(answer["cutover"]).toMatchObject({ ok: true, pauseMs: expect.any(Number), toolPauseMs: expect.any(Number) });
+    expect(answer["rollback"]).toMatchObject({ ok: true, pauseMs: expect.any(Number), toolPauseMs: expect.any(Number) });
     expect(answer["transactionsAtSource"]).toBe(answer["transactionsAtTarget"]);
     for (const figure of [
       "snapshotRows",

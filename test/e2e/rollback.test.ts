@@ -1,0 +1,66 @@
+/** Forth, back, forth again and finished, by the command alone. */
+import { Client } from "pg";
+import { expect, it } from "vitest";
+import { Operator } from "./operator.js";
+
+const ddl = `
+  PRAGMA journal_mode = WAL;
+  CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT UNIQUE);
+  CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, customer INTEGER NOT NULL REFERENCES customers (id) ON DELETE CASCADE, total REAL, note TEXT);
+  INSERT INTO customers VALUES (1, 'Ada', 'ada@x'), (2, 'Bo', 'bo@x'), (3, 'Cy', 'cy@x');
+  WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO orders SELECT i, 1 + i % 3, i / 7.0, 'note ' || i FROM n;
+`;
+const places = {};
+const fenced = /tailrace: writes are fenced off/;
+
+it("cutover, rollback, cutover, finish: each side has what the other wrote, and numbers go on", { timeout: 300_000 }, async () => {
+  await using operator = await Operator.make({ ddl, tables: { customers: places, orders: places } });
+  await operator.answer("apply");
+  operator.run();
+  await operator.caughtUp();
+  expect(await operator.refusal("rollback", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });
+  expect(await operator.answer("cutover", "run")).toMatchObject({ outcome: "switched", error: null });
+
+  const client = new Client({ connectionString: operator.database.url });
+  await client.connect();
+  try {
+    await client.query("INSERT INTO orders (customer, total) SELECT 1, i / 3.0 FROM generate_series(1, 50) AS i");
+    await client.query("DELETE FROM orders WHERE id > 340");
+    await client.query("DELETE FROM customers WHERE id = 3");
+    await client.query("BEGIN; UPDATE customers SET email = NULL WHERE id = 1");
+    await client.query("UPDATE customers SET email = 'ada@x' WHERE id = 2; UPDATE customers SET email = 'bo@x' WHERE id = 1; COMMIT");
+
+    const plan = await operator.answer("rollback", "plan");
+    expect(plan).toMatchObject({ ok: true });
+    const back = await operator.answer("rollback", "run");
+    expect(back).toMatchObject({ outcome: "switched", error: null, afterwards: [] });
+    expect(back["pauseMs"]).toBeTypeOf("number");
+    expect(await operator.answer("rollback", "status")).toMatchObject({
+      route: { side: "source" },
+      fence: { kind: "open" },
+      targetFence: { kind: "kept" },
+      last: { kind: "rollback", state: "done" },
+    });
+    expect(await operator.different({})).toEqual([]);
+    await expect(client.query("INSERT INTO orders (customer) VALUES (1)")).rejects.toThrow(fenced);
+
+    // Numbers above 340 were given in PostgreSQL and are gone: the file must not give them again.
+    operator.sql("INSERT INTO orders (customer, note) VALUES (2, 'home')");
+    const ids = await client.query<{ id: string }>("SELECT max(id) AS id FROM orders");
+    expect(Number(ids.rows[0]?.id)).toBe(340);
+    await operator.caughtUp();
+    expect(await operator.different({})).toEqual([]);
+    const { rows } = await client.query<{ id: string }>("SELECT id FROM orders WHERE note = 'home'");
+    expect(Number(rows[0]?.id)).toBe(351);
+
+    expect(await operator.answer("cutover", "run")).toMatchObject({ outcome: "switched", error: null });
+    expect((await client.query<{ id: string }>("INSERT INTO orders (customer) VALUES (2) RETURNING id")).rows[0]?.id).toBe("352");
+    expect(() => operator.sql("DELETE FROM orders")).toThrow(fenced);
+    expect(await operator.refusal("cutover", "finish", "--yes", "--keep-reverse", "7d")).toMatchObject({ exit: 7 });
+    const finished = await operator.answer("cutover", "finish", "--yes");
+    expect((finished["removed"] as readonly string[]).join()).toMatch(/replication slot.*publication.*_cdc_applied/s);
+    expect(await operator.refusal("rollback", "run")).toMatchObject({ exit: 8 });
+  } finally {
+    await client.end();
+  }
+});
