@@ -7,7 +7,7 @@
 import type { Value } from "../../../core/vocabulary/value.js";
 import { keyText } from "../../../core/vocabulary/value.js";
 import { bindable, keyParameters } from "../cells.js";
-import type { Database } from "../database.js";
+import type { Database, Statement } from "../database.js";
 import { listColumns, listForeignKeys } from "../inspect/schema.js";
 import { quoteName } from "../quote.js";
 
@@ -28,6 +28,7 @@ export class ForeignKeys {
   /** Values that must be found, by reference: in the parent, or, where a parent has gone, no longer in the child. */
   readonly #needed = new Map<Reference, Map<string, readonly Value[]>>();
   readonly #freed = new Map<Reference, Map<string, readonly Value[]>>();
+  readonly #prepared = new Map<string, Statement>();
   readonly #byChild = new Map<string, Reference[]>();
   readonly #byParent = new Map<string, Reference[]>();
 
@@ -81,7 +82,10 @@ export class ForeignKeys {
   #is(table: string, columns: readonly string[], values: readonly Value[]): boolean {
     const parameters = keyParameters(values);
     const where = columns.map((column, i) => `${quoteName(column)} = ${parameters[i] ?? "?"}`).join(" AND ");
-    return this.database.prepare(`SELECT 1 FROM ${quoteName(table)} WHERE ${where} LIMIT 1`).get(...bindable(values)) !== undefined;
+    const sql = `SELECT 1 FROM ${quoteName(table)} WHERE ${where} LIMIT 1`;
+    const statement = this.#prepared.get(sql) ?? this.database.prepare(sql);
+    this.#prepared.set(sql, statement);
+    return statement.get(...bindable(values)) !== undefined;
   }
 }
 
