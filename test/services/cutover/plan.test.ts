@@ -172,3 +172,76 @@ it("predicts from the last rehearsal what it has measured, and says so", () => {
   expect(ms).toBe(68);
   expect(figures[3]?.from).toBe("2000 rows at 100000 rows/s, measured by rehearsal 7");
 });
+
+it("prints a rollback with the sides exchanged", async () => {
+  const back = { before: [], behind: ['LOCK TABLE "public"."t" IN SHARE ROW EXCLUSIVE MODE'], after: [] };
+  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true };
+  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rollback");
+  expect(steps).toMatchInlineSnapshot(`
+    [
+      {
+        "does": [
+          "target: nothing to be done before the pause",
+        ],
+        "step": "preparing",
+      },
+      {
+        "does": [
+          "waits until a row written at the target has come through the log into the source",
+        ],
+        "step": "opening",
+      },
+      {
+        "does": [
+          "target: tailrace.route says 'paused'; applications that follow it hold their writes",
+        ],
+        "step": "pausing",
+      },
+      {
+        "does": [
+          "target: one transaction refuses every write to 3 tables and notes the last position; it ends by itself after 2500 ms unless renewed",
+        ],
+        "step": "fencing",
+      },
+      {
+        "does": [
+          "waits until the source has applied everything up to that position",
+        ],
+        "step": "draining",
+      },
+      {
+        "does": [
+          "compares 2000 rows of both sides; a difference takes everything back",
+        ],
+        "step": "checking",
+      },
+      {
+        "does": [
+          "target: opens the transaction of the switch",
+          "target: LOCK TABLE "public"."t" IN SHARE ROW EXCLUSIVE MODE",
+        ],
+        "step": "readying",
+      },
+      {
+        "does": [
+          "target: the fence stays until somebody takes it away; from here on only the route says which side is written to",
+        ],
+        "step": "keeping",
+      },
+      {
+        "does": [
+          "target: in the same transaction, the forward sink may commit again",
+          "target: in the same transaction, tailrace.route says 'source'; COMMIT",
+        ],
+        "step": "switching",
+      },
+      {
+        "does": [
+          "source: the fence of the cutover is taken away, and numbers go on above those that PostgreSQL has given",
+          "target: nothing to be done after it",
+        ],
+        "step": "switched",
+      },
+    ]
+  `);
+});
