@@ -1,10 +1,11 @@
 /**
- * What is proven now: the newest run that has compared every table to its end. A later run that follows the log from no higher than where that proof
- * ends carries it on, even while it is still reading ranges: between the two every change was compared.
+ * What is proven now: the newest run that has compared every table to its end. Another run that follows the log from no higher than where that proof
+ * ends carries it on, even while it is still reading ranges: between the two every change was compared. It may be an older one: the service follows
+ * its run until the next begins, whatever runs an operator asks for meanwhile.
  */
 import type { RunRecord, VerificationStore } from "../../core/contracts/verification.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
-import { isAbove } from "../../core/vocabulary/position.js";
+import { comparePositions, isAbove } from "../../core/vocabulary/position.js";
 
 const lookedAt = 50;
 
@@ -19,9 +20,10 @@ export async function newestProof(
   const done = runs[at];
   if (done === undefined) return null;
   let { proven } = done;
-  for (const later of runs.slice(0, at).reverse()) {
-    if (later.whole && later.since.history === proven.history && !isAbove(later.since, proven) && isAbove(later.proven, proven))
-      proven = later.proven;
+  // By where they begin: one may carry on what another has carried to there.
+  for (const other of runs.toSorted((a, b) => comparePositions(a.since, b.since))) {
+    if (other.whole && other.since.history === proven.history && !isAbove(other.since, proven) && isAbove(other.proven, proven))
+      proven = other.proven;
   }
   return { ...done, proven };
 }

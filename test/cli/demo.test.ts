@@ -41,6 +41,32 @@ describe("the demo", () => {
     expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
   });
 
+  // Its parts are tested with DuckDB on their own; all of it takes a minute on a busy machine.
+  it.runIf(process.env.TAILRACE_TEST_LONG === "1")(
+    "shows a DuckDB inventory as well, up to the cutover",
+    { timeout: 240_000 },
+    async () => {
+      const before = leftovers();
+      const ended = await tailrace(["demo", "--source", "duckdb", "--seconds", "2", "--rows", "1000", "--json"]);
+      expect([ended.code, ended.stderr.includes("error")]).toEqual([0, false]);
+      const answer = answerOf(ended);
+      expect(answer).toMatchObject({
+        ok: true,
+        halfTransactionsSeen: 0,
+        tamperedRowsFound: 1,
+        tamperedRowsRepaired: 1,
+        tablesEqual: 5,
+        tablesCompared: 5,
+        cutover: null,
+        directory: null,
+      });
+      expect(answer["transactionsAtSource"]).toBe(answer["transactionsAtTarget"]);
+      for (const figure of ["snapshotRows", "commitsStreamed", "looks", "verifiedRows"])
+        expect([figure, Number(answer[figure]) > 0]).toEqual([figure, true]);
+      expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
+    },
+  );
+
   it("takes everything away when it is interrupted", async () => {
     const before = leftovers();
     const { child, ended, says } = start(["demo", "--rows", "1000"]);
