@@ -86,12 +86,6 @@ const entries = {
     cause: "The broker (or the log file) does not answer.",
     remedy: "Check that it runs and that the address is right; the service goes on by itself",
   },
-  "log.other-past": {
-    verdict: "retry",
-    cause:
-      "What the target has applied is not what the source's log holds at that position: the source was restored, and at the same time the log lost what came after.",
-    remedy: "Nothing to do; the source reads every table again under a new history",
-  },
   "log.claimed": {
     verdict: "stop",
     cause: "Another writer has claimed the topics while this process held them.",

@@ -2,6 +2,12 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
 
 export const faultErrors = {
+  "log.other-past": {
+    verdict: "retry",
+    cause:
+      "What the target has applied is not what the source's log holds at that position: the source was restored, and at the same time the log lost what came after.",
+    remedy: "Nothing to do; the source reads every table again under a new history",
+  },
   "session.stuck": {
     verdict: "retry",
     cause: "A call to the log has not come back for far longer than it may take.",

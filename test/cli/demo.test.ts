@@ -41,7 +41,7 @@ describe("the demo", () => {
     expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
   });
 
-  // Its parts are tested with DuckDB on their own; all of it takes a minute on a busy machine.
+  // skipped unless TAILRACE_TEST_LONG=1: its parts are tested with DuckDB on their own; all of it takes a minute on a busy machine.
   it.runIf(process.env.TAILRACE_TEST_LONG === "1")(
     "shows a DuckDB inventory as well, up to the cutover",
     { timeout: 240_000 },
