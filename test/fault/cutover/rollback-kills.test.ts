@@ -16,7 +16,7 @@ import { until } from "../../support/oracles/until.js";
 import { Writer } from "./rig.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
-const strikes = Number(process.env["TAILRACE_ROLLBACK_STRIKES"] ?? 3);
+const strikes = Number(process.env["TAILRACE_ROLLBACK_STRIKES"] ?? 2);
 const wealth = 20 * 1_000_000;
 const ddl = `
   PRAGMA journal_mode = WAL;
