@@ -60,6 +60,8 @@ describe("the slot of the way back", () => {
       await world.catchUp(follower);
     }
     const cut = follower.cuts[4] ?? expect.fail("five cuts");
+    expect(follower.source.recognises(cut.position, cut.end.anchor)).toBe(true);
+    expect(follower.source.recognises(cut.position, anchor(Buffer.from("another past")))).toBe(false);
     await follower.source.prune(cut.position);
     await until(
       async () => (await confirmed(world)) === cut.position.order - 1,
