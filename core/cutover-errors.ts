@@ -1,5 +1,6 @@
 /** Codes of the cutover; part of the one catalogue. */
 import type { CatalogueEntry } from "./catalogue-entry.js";
+import { wayBackErrors } from "./way-back-errors.js";
 
 export const cutoverErrors = {
   "cutover.fence-lost": {
@@ -90,4 +91,5 @@ export const cutoverErrors = {
     cause: "A hook that should tell applications of the route failed.",
     remedy: "The route itself stands in tailrace.route. Do by hand what the hook does, and mend the hook",
   },
+  ...wayBackErrors,
 } as const satisfies Record<string, CatalogueEntry>;

@@ -4,7 +4,6 @@ import { cutoverErrors } from "./cutover-errors.js";
 import { faultErrors } from "./fault-errors.js";
 import { fileTargetErrors } from "./file-target-errors.js";
 import { verifyErrors } from "./verify-errors.js";
-import { wayBackErrors } from "./way-back-errors.js";
 
 /** Every error code of Tailrace; `core/catalogue-entry.ts` says what the fields mean. */
 const entries = {
@@ -197,7 +196,6 @@ const entries = {
     remedy: "Make room: the application's own writes fail as well; the source goes on by itself",
   },
   ...copyErrors,
-  ...wayBackErrors,
 
   "table.no-key": {
     verdict: "stop",

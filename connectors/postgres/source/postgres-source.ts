@@ -11,7 +11,7 @@ import type { BatchPart } from "../../../core/contracts/change.js";
 import type { Batch, Beginning, CaptureLogUse, Lag, RereadProgress, Source } from "../../../core/contracts/source.js";
 import { TailraceError } from "../../../core/errors.js";
 import { Secret } from "../../../core/secret.js";
-import { anchor, type TableId, type WriterEpoch, writerEpoch } from "../../../core/vocabulary/ids.js";
+import { type Anchor, anchor, type TableId, type WriterEpoch, writerEpoch } from "../../../core/vocabulary/ids.js";
 import { isAbove, type Position } from "../../../core/vocabulary/position.js";
 import { type ConnectionSettings, parseConnectionUrl } from "../connection-url.js";
 import { defaultInboxLimits, Inbox, type InboxLimits } from "./inbox.js";
@@ -132,9 +132,9 @@ export class PostgresSource implements Source {
     return this.#ledger.lag(applied, this.#reading?.inbox.waiting ?? null, this.#options.clock.wallMs());
   }
 
-  /** Nobody can ask PostgreSQL's log about a place in it: what passes by is compared (./past.ts). */
-  recognises(): boolean {
-    return true;
+  /** PostgreSQL's log cannot be asked about a place in it; what this process has told, it knows. */
+  recognises(at: Position, past: Anchor): boolean {
+    return this.#ledger.recognises(at, past);
   }
 
   /** The server hears of it at the next look. */
@@ -164,6 +164,10 @@ export class PostgresSource implements Source {
     await this.#looking;
   }
 
+  get #openingAnchor(): Anchor {
+    return anchor(Buffer.from(this.#hold.way.opening, "utf8"));
+  }
+
   async *#told(beginning: Beginning, signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
     if (this.#failure !== null) throw this.#failure;
     const { clock, group, limits } = this.#options;
@@ -176,7 +180,7 @@ export class PostgresSource implements Source {
     const { history } = begun.at;
     const token = { opening: this.#hold.way.opening };
     if (begun.isOpening) {
-      this.#ledger.tell({ at: begun.at, changes: () => 0, committedMs: clock.wallMs() });
+      this.#ledger.tell({ at: begun.at, changes: () => 0, committedMs: clock.wallMs(), anchor: this.#openingAnchor });
       yield this.#openingBatch(begun.at, relations);
       await this.#acknowledgedUpTo(begun.at, signal);
     }
@@ -191,7 +195,7 @@ export class PostgresSource implements Source {
         limits: { ...defaultPartLimits, ...limits },
       });
       const committedMs = Number(transactions[0].begun.committedUs / 1_000n);
-      this.#ledger.tell({ at: batch.position, changes: () => batch.changes, committedMs });
+      this.#ledger.tell({ at: batch.position, changes: () => batch.changes, committedMs, anchor: batch.anchor });
       yield batch;
       await this.#acknowledgedUpTo(batch.position, signal);
     }
@@ -245,7 +249,7 @@ export class PostgresSource implements Source {
   /** Nothing but the tables as they are: from here on the log has a position, and the other side something to hold on to. */
   #openingBatch(at: Position, { descriptions }: Relations): Batch {
     let ended = false;
-    const opening = anchor(Buffer.from(this.#hold.way.opening, "utf8"));
+    const opening = this.#openingAnchor;
     const resume = encodeWayToken({ opening: this.#hold.way.opening, at, anchor: opening });
     const phases = streaming(this.#options.group);
     return {

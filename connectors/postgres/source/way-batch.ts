@@ -1,7 +1,7 @@
 /** Transactions as one batch of the way back: rows in pages of bounded size, each page's changes by table, chunks above all of them. */
 import type { BatchPart, Change, Phases } from "../../../core/contracts/change.js";
 import type { Batch, BatchEnd } from "../../../core/contracts/source.js";
-import type { GroupId } from "../../../core/vocabulary/ids.js";
+import type { Anchor, GroupId } from "../../../core/vocabulary/ids.js";
 import type { Position } from "../../../core/vocabulary/position.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";
 import type { Inbox } from "./inbox.js";
@@ -37,6 +37,10 @@ export class WayBatch implements Batch {
     this.#of = of;
     this.#last = of.transactions.at(-1) ?? of.transactions[0];
     this.position = endPosition(of.history, this.#last.begun.commit);
+  }
+
+  get anchor(): Anchor {
+    return this.#last.anchor;
   }
 
   get changes(): number {

@@ -1,6 +1,7 @@
 /** How far the other side is behind: what was told and not applied, what has arrived, and what the server still has. */
 import type { CaptureLogUse, Known, Lag } from "../../../core/contracts/source.js";
-import { comparePositions, isAbove, origin, type Position } from "../../../core/vocabulary/position.js";
+import { type Anchor, sameBytes } from "../../../core/vocabulary/ids.js";
+import { comparePositions, isAbove, origin, type Position, samePosition } from "../../../core/vocabulary/position.js";
 import { endPosition, type Lsn } from "./lsn.js";
 import type { SlotFigures } from "./slot.js";
 
@@ -9,6 +10,7 @@ interface Entry {
   /** Of one that is still arriving it rises. */
   readonly changes: () => number;
   readonly committedMs: number;
+  readonly anchor: Anchor;
 }
 export interface Waiting {
   readonly rows: number;
@@ -51,6 +53,12 @@ export class WayLedger {
   forget(below: Position): void {
     if (this.#forgotten === null || isAbove(below, this.#forgotten)) this.#forgotten = below;
     this.#entries = this.#entries.filter(({ at }) => isAbove(at, below));
+  }
+
+  /** False: this process has told something else at that position. */
+  recognises(at: Position, anchor: Anchor): boolean {
+    const told = this.#entries.find((entry) => samePosition(entry.at, at));
+    return told === undefined || sameBytes(told.anchor, anchor);
   }
 
   looked(figures: SlotFigures, wallMs: number): void {
