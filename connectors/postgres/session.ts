@@ -74,14 +74,14 @@ export class PostgresSession implements TargetSession {
 
   async apply(window: Window, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {
     const staged = this.#staged?.window === window ? this.#staged : null;
-    // What was staged may be staged in vain, when windows were joined; it must not be held for ever.
-    this.#staged = null;
-    return this.#alone(async () => {
-      const counts = await applyWindow(this.context, { window, staged }, signal);
-      this.#applied = window.after();
-      for (const control of window.controls) this.#remember(control);
-      return counts;
-    });
+    if (staged !== null) this.#staged = null;
+    try {
+      return await this.#alone(() => this.#apply(window, staged, signal));
+    } catch (thrown) {
+      // What was to follow is joined to this one, or never comes.
+      this.#staged = null;
+      throw thrown;
+    }
   }
 
   async finish(signal: AbortSignal): Promise<readonly LeftOut[]> {
@@ -119,6 +119,13 @@ export class PostgresSession implements TargetSession {
     } finally {
       this.#busy = false;
     }
+  }
+
+  async #apply(window: Window, staged: StagedWindow | null, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {
+    const counts = await applyWindow(this.context, { window, staged }, signal);
+    this.#applied = window.after();
+    for (const control of window.controls) this.#remember(control);
+    return counts;
   }
 
   #remember(control: Control): void {
