@@ -52,6 +52,7 @@ describe("what is thrown", () => {
     const inFolder: Readonly<Record<string, RegExp>> = {
       WireFault: /^schemas\//,
       OutOfOrder: /^core\/apply\//,
+      LeftOut: /^connectors\/duckdb\/inspect\//,
       NotNow: /^connectors\/duckdb\/copy\//,
       SettingsRefused: /^cli\/settings\//,
     };
