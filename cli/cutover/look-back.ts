@@ -13,7 +13,7 @@ export async function lookBack({ signal }: Invocation, { settings, parts }: Cuto
   return {
     facts: await desk.facts(group, signal),
     fence: await provable(() => back.fence.prove(group)),
-    hasWayBack: wayBack !== null,
+    hasWayBack: (await wayBack?.isOpen(group, signal)) === true,
     last,
     lastBack: last?.kind === "rollback" ? last : null,
     cost: await back.check.cost(signal),

@@ -9,6 +9,7 @@ import { removeEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
 import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
+import { timeLimit } from "../../core/time-limit.js";
 import { ownCommand } from "../host/command.js";
 import { supervisedView } from "../host/run-supervised.js";
 import type { Invocation } from "../invocation.js";
@@ -244,11 +245,11 @@ function refuseStopped(supervisor: Supervisor): void {
 }
 
 async function patiently<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = AbortSignal.timeout(patienceMs);
+  using limit = timeLimit(signal, patienceMs);
   try {
-    return await work(AbortSignal.any([signal, late]));
+    return await work(limit.signal);
   } catch (thrown) {
-    if (!late.aborted || signal.aborted) throw thrown;
+    if (!limit.isOver) throw thrown;
     throw new TailraceError("internal", { what: `The demo has waited ${patienceMs / 1000} s in vain`, cause: thrown });
   }
 }

@@ -5,6 +5,7 @@ import { asTailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import type { ServiceName, ServiceStatus } from "../../core/status.js";
+import { timeLimit } from "../../core/time-limit.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
 import {
@@ -92,8 +93,9 @@ async function askStatus<T extends { readonly pipeline?: string }>(
   signal: AbortSignal,
 ): Promise<Heard<T>> {
   const base = httpBase(settings, place);
+  using limit = timeLimit(signal, patienceMs);
   try {
-    const response = await fetch(`${base}/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) });
+    const response = await fetch(`${base}/status`, { signal: limit.signal });
     const status = (await response.json()) as T;
     if (status.pipeline !== settings.pipeline) return { kind: "silent", why: `${base} belongs to another pipeline` };
     return { kind: "heard", value: status };
@@ -106,7 +108,8 @@ async function askStatus<T extends { readonly pipeline?: string }>(
 async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal: AbortSignal): Promise<Heard<TargetFacts>> {
   // Asking must not start a server.
   if (settings.target.url === null && sink.kind === "silent") return { kind: "silent", why: "the embedded PostgreSQL is not running" };
-  const short = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+  using limit = timeLimit(signal, patienceMs);
+  const short = limit.signal;
   try {
     return { kind: "heard", value: await withTarget(settings, short, (target, place) => factsOf(settings, target, place.url, short)) };
   } catch (thrown) {

@@ -1,6 +1,7 @@
 import { systemClock } from "../../core/clock.js";
 import { asTailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
+import { timeLimit } from "../../core/time-limit.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
 import { formatMs } from "../output/format.js";
@@ -19,8 +20,8 @@ export const verb: Verb = async (invocation) => {
   }
   const { settings } = await invocation.settings();
   const timeoutMs = invocation.globals.timeoutMs ?? defaultTimeoutMs;
-  const late = AbortSignal.timeout(timeoutMs);
-  const signal = AbortSignal.any([invocation.signal, late]);
+  using limit = timeLimit(invocation.signal, timeoutMs);
+  const { signal } = limit;
   const startedMs = systemClock.monotonicMs();
   const seen: { what: string } = { what: "nothing yet" };
   try {
@@ -29,7 +30,7 @@ export const verb: Verb = async (invocation) => {
     else await untilState(settings, state, seen, signal);
     return said(invocation, condition, { held: true, seen: seen.what, ms: systemClock.monotonicMs() - startedMs });
   } catch (thrown) {
-    if (!late.aborted || invocation.signal.aborted) throw thrown;
+    if (!limit.isOver) throw thrown;
     return said(invocation, condition, { held: false, seen: seen.what, ms: timeoutMs });
   }
 };

@@ -36,6 +36,8 @@ export interface PostgresRowReaderOptions {
   readonly plan: TargetPlan;
   /** The source's tables, whose keys ranges are given in. */
   readonly describe: (table: TableId) => TableDescription;
+  /** False: nobody writes, and answers carry no position: after a switch no applied cut speaks of these rows. */
+  readonly labelled?: boolean;
 }
 
 /** Reads only, on a connection of its own. */
@@ -138,6 +140,7 @@ class Reader implements RowReader {
 
   /** One row always: before the first window the target has applied nothing. */
   #label(table: TableId | null): string {
+    if (this.options.labelled === false) return "(SELECT 0 AS history, 0 AS ord, 0 AS idx, true AS settled) AS at";
     const repaired = `SELECT FROM tailrace.pipeline_table AS s WHERE ${this.#place("s")} AND s.direction = p.direction
         AND s.source = ${quoteText(table ?? "")} AND s.repair IS NOT NULL`;
     return `(SELECT min(p.history) AS history, min(p.ord) AS ord, min(p.idx) AS idx,

@@ -201,6 +201,7 @@ export interface FinalCheck {
 export interface WayBackDesk {
   /** What stands in the way of opening it, in the operator's words; empty: nothing. */
   obstacles(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+  isOpen(group: GroupId, signal: AbortSignal): Promise<boolean>;
   /**
    * Durable on return: whatever is committed at the target from here on will be told. Idempotent: an open one stays as it is. Waits for transactions that
    * are running there. Answers where it begins.
@@ -216,6 +217,8 @@ export interface WayBackDesk {
 export interface WayBack {
   /** As of the desk, and of the source's end. */
   obstacles(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+  /** False before the first cutover, and once it was given up. */
+  isOpen(group: GroupId, signal: AbortSignal): Promise<boolean>;
   /** Prepares the source's end and the log, then opens the desk's. Durable on return; idempotent. */
   open(group: GroupId, signal: AbortSignal): Promise<Position>;
   /** A canary goes the whole way: written at the target, carried through the log, found in the source. Rejects with `cutover.no-way-back`. */

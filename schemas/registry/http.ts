@@ -5,6 +5,7 @@
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
 import { TailraceError } from "../../core/errors.js";
+import { timeLimit } from "../../core/time-limit.js";
 
 export interface HttpOptions {
   readonly authorization: string | null;
@@ -27,13 +28,13 @@ const mediaType = "application/vnd.schemaregistry.v1+json";
 
 /** Rejects with `registry.unavailable` when there is no whole answer. */
 export async function exchange(request: HttpRequest, options: HttpOptions, signal: AbortSignal): Promise<HttpAnswer> {
-  const timeout = AbortSignal.timeout(options.timeoutMs);
+  using limit = timeLimit(signal, options.timeoutMs);
   try {
-    return await send(request, options, AbortSignal.any([timeout, signal]));
+    return await send(request, options, limit.signal);
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof TailraceError) throw cause;
-    const why = timeout.aborted ? `no answer within ${options.timeoutMs} ms` : cause instanceof Error ? cause.message : String(cause);
+    const why = limit.isOver ? `no answer within ${options.timeoutMs} ms` : cause instanceof Error ? cause.message : String(cause);
     throw new TailraceError("registry.unavailable", {
       what: `the registry does not answer: ${why}`,
       where: { registry: request.url.origin },

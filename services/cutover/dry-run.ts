@@ -152,6 +152,7 @@ function dryFence(script: Script, { tables }: DryFacts, leaseMs: number): Source
 function dryWayBack(script: Script, { tables }: DryFacts): WayBack {
   return {
     obstacles: () => Promise.resolve([]),
+    isOpen: () => Promise.resolve(true),
     open: () => {
       script.does("source: `_cdc_applied` takes note of what comes back; the log gets topics for it");
       script.does(

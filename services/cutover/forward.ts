@@ -6,6 +6,7 @@ import type { CutoverRecord, CutoverSession, Leased, MoveDetails, OpenSwitch, Ro
 import type { Passed } from "../../core/contracts/target.js";
 import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
 import { TailraceError } from "../../core/errors.js";
+import { timeLimit } from "../../core/time-limit.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { type CutoverParts, wayOf } from "./parts.js";
 import { Guard } from "./guard.js";
@@ -68,13 +69,12 @@ export class Forward {
 
   async #prepare(signal: AbortSignal): Promise<void> {
     const { parts, session } = this;
-    const late = AbortSignal.timeout(parts.limits.prepareMs);
-    const either = AbortSignal.any([signal, late]);
-    const built = await session.prepare(parts.numbers.given(), either);
+    using limit = timeLimit(signal, parts.limits.prepareMs);
+    const built = await session.prepare(parts.numbers.given(), limit.signal);
     let rowsRead = 0;
     // Each time less has changed since; what changes while the last few are read is left for the fence.
     for (let round = 0, rows = Number.POSITIVE_INFINITY; round < advanceMost && rows > advanceEnough; round++) {
-      rows = await this.#way.check.advance(either);
+      rows = await this.#way.check.advance(limit.signal);
       rowsRead += rows;
     }
     this.#ends({ built: built.length, rowsRead });
@@ -89,7 +89,8 @@ export class Forward {
     }
     const begins = await wayBack.open(group, signal);
     const beganMs = clock.monotonicMs();
-    await wayBack.prove(group, newMarker(), AbortSignal.any([signal, AbortSignal.timeout(limits.canaryMs)]));
+    using limit = timeLimit(signal, limits.canaryMs);
+    await wayBack.prove(group, newMarker(), limit.signal);
     this.#ends({ begins: formatPosition(begins), canaryMs: Math.round(clock.monotonicMs() - beganMs) });
   }
 
@@ -98,7 +99,8 @@ export class Forward {
     const { wayBack, group, limits, newMarker, clock } = this.parts;
     if (wayBack === null) throw new TailraceError("cutover.no-way-back", { what: "The cutover was made without a way back" });
     const beganMs = clock.monotonicMs();
-    await wayBack.prove(group, newMarker(), AbortSignal.any([signal, AbortSignal.timeout(limits.canaryMs)]));
+    using limit = timeLimit(signal, limits.canaryMs);
+    await wayBack.prove(group, newMarker(), limit.signal);
     this.#ends({ canaryMs: Math.round(clock.monotonicMs() - beganMs) });
   }
 

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import type { RouteState } from "../../core/contracts/cutover.js";
 import { TailraceError } from "../../core/errors.js";
 import type { RouteHook } from "../../core/settings.js";
+import { timeLimit } from "../../core/time-limit.js";
 import type { GroupId, PipelineId } from "../../core/vocabulary/ids.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
 import type { RouteHooks } from "./parts.js";
@@ -27,7 +28,10 @@ export class ConfiguredHooks implements RouteHooks {
 
   async tell(route: RouteState, signal: AbortSignal): Promise<void> {
     // One after the other, in the order of the settings: what a hook relies on stands before it.
-    for (const hook of this.options.hooks) await this.#call(hook, route, AbortSignal.any([signal, AbortSignal.timeout(hookMs)]));
+    for (const hook of this.options.hooks) {
+      using limit = timeLimit(signal, hookMs);
+      await this.#call(hook, route, limit.signal);
+    }
   }
 
   async #call(hook: RouteHook, route: RouteState, signal: AbortSignal): Promise<void> {

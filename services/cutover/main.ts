@@ -6,11 +6,14 @@ import { RowComparer } from "../../connectors/postgres/cutover/compare-rows.js";
 import { openCutoverDesk } from "../../connectors/postgres/cutover/desk.js";
 import { openLog } from "../../connectors/open-log.js";
 import { openWayBackDesk } from "../../connectors/postgres/source/desk.js";
+import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
+import { openTargetText } from "../../connectors/postgres/target-text.js";
 import { openPostgresFence } from "../../connectors/postgres/cutover/postgres-fence.js";
 import { openSqliteFence } from "../../connectors/sqlite/fence.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { comeHome } from "../../connectors/sqlite/home-coming.js";
 import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
+import { openSqliteRowReader, type SqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
 import type { FinalCheck, WayBack } from "../../core/contracts/cutover.js";
@@ -21,6 +24,7 @@ import type { Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { CheapestCheck } from "./cheapest-check.js";
+import { type BothReaders, DigestCheck } from "./digest-check.js";
 import { ConfiguredHooks } from "./hooks.js";
 import { type CutoverLimits, type CutoverParts, type CutoverPoint, type CutoverProgress, defaultLimits } from "./parts.js";
 import { WayHome } from "./way-back.js";
@@ -70,7 +74,8 @@ export async function openCutover({
     const inspector = hold(openSqliteInspector(source.path, { group: theGroup }));
     const tables = plan.tables.filter(({ group }) => group === theGroup);
     const fence = hold(openSqliteFence({ path: source.path, pipeline }));
-    const whole = new WholeCheck({ inspector, target: comparer, tables });
+    const rows = new WholeCheck({ inspector, target: comparer, tables });
+    const whole = new DigestCheck({ tables: tables.map((table) => table.source), open: readersOf({ settings, url, plan }), rows });
     const home = hold(openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }));
     return {
       group: theGroup,
@@ -105,6 +110,34 @@ export async function openCutover({
     await release();
     throw thrown;
   }
+}
+
+/** Of both sides, standing still. */
+function readersOf({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): (signal: AbortSignal) => Promise<BothReaders> {
+  const { pipeline, source } = settings;
+  return async (signal) => {
+    const text = openTargetText(url);
+    const here = openSqliteRowReader({ path: source.path, pipeline, group: theGroup, plan, targetText: text.ask });
+    const close = async (): Promise<void> => {
+      await here[Symbol.asyncDispose]();
+      await text[Symbol.asyncDispose]();
+    };
+    try {
+      const describe: SqliteRowReader["describe"] = (table) => here.describe(table);
+      const there = await openPostgresRowReader({ url, pipeline, group: theGroup, plan, describe, labelled: false }, signal);
+      return {
+        source: here,
+        target: there,
+        [Symbol.asyncDispose]: async () => {
+          await there[Symbol.asyncDispose]();
+          await close();
+        },
+      };
+    } catch (thrown) {
+      await close();
+      throw thrown;
+    }
+  };
 }
 
 function wayHome({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): WayBack {

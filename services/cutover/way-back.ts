@@ -31,6 +31,10 @@ export class WayHome implements WayBack {
     return [...(await desk.obstacles(group, signal)), ...(await refusalOf(() => home.preview(plan, signal)))];
   }
 
+  isOpen(group: GroupId, signal: AbortSignal): Promise<boolean> {
+    return this.parts.desk.isOpen(group, signal);
+  }
+
   async open(group: GroupId, signal: AbortSignal): Promise<Position> {
     const { desk, home, withLog, prefix, plan } = this.parts;
     await home.prepare(plan, () => Promise.resolve(), signal);

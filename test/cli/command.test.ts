@@ -72,7 +72,7 @@ describe("the command", () => {
       [["status", "--wach"], /--wach/],
       [["explain", "log.gip"], /did you mean 'log.gap'\?/],
       [["run", "console"], /comes with a later version/],
-      [["run", "sorce"], /source, sink, verify and all/],
+      [["run", "sorce"], /source, sink, verify, reverse and all/],
       [["wait", "verifed"], /knows caught-up, verified and/],
       [["wait", "state=happy"], /caught-up, verified and state=/],
       [["wait", "caught-up", "--timeout", "soon"], /duration such as/],
@@ -135,7 +135,8 @@ describe("the command", () => {
     const { stdout } = await tailrace(["completion", "bash"]);
     expect(stdout).toContain("complete -o default -F _tailrace tailrace");
     expect(stdout).toContain("snapshot)");
-    expect(stdout).not.toContain("rollback");
+    expect(stdout).toContain("rollback)");
+    expect(stdout).not.toContain("console");
     expect((await tailrace(["completion", "zsh"])).stdout).toContain("#compdef tailrace");
     expect((await tailrace(["completion", "fish"])).stdout).toContain("complete -c tailrace");
   });

@@ -195,6 +195,7 @@ describe("a pipeline by the command alone", () => {
         forgotten: "boolean",
       },
       lastLook: "null",
+      wayBack: "null",
       tables: [
         {
           table: "string",

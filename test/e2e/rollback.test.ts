@@ -59,7 +59,7 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
     expect(await operator.refusal("cutover", "finish", "--yes", "--keep-reverse", "7d")).toMatchObject({ exit: 7 });
     const finished = await operator.answer("cutover", "finish", "--yes");
     expect((finished["removed"] as readonly string[]).join()).toMatch(/replication slot.*publication.*_cdc_applied/s);
-    expect(await operator.refusal("rollback", "run")).toMatchObject({ exit: 8 });
+    expect(await operator.refusal("rollback", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });
   } finally {
     await client.end();
   }

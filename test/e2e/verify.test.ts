@@ -144,7 +144,7 @@ it("compares in the background, finds by itself, and goes on after it was killed
     services: { service: string }[];
   };
   expect(status.verification).toMatchObject({ mismatches: 0, provenAt: expect.stringMatching(/^1:\d+:\d+$/) as string });
-  expect(status.services.map(({ service }) => service)).toEqual(["source", "sink", "verify"]);
+  expect(status.services.map(({ service }) => service)).toEqual(["source", "sink", "verify", "reverse"]);
   expect(await operator.metric("verify", "tailrace_verify_sweeps_total")).toBeGreaterThan(0);
   expect(await operator.metric("verify", "tailrace_verify_oldest_range_seconds")).toBeGreaterThanOrEqual(0);
 

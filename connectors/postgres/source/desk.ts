@@ -24,6 +24,8 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
   };
   return {
     obstacles: (group, signal) => ask(group, signal, wayBackObstacles),
+    isOpen: (group, signal) =>
+      ask(group, signal, async (connection, place) => ((await readWayState(connection, place))?.start ?? null) !== null),
     open: (group, signal) =>
       ask(group, signal, async (connection, place) => {
         const start = await openWayBack(connection, place);

@@ -150,6 +150,7 @@ function fakeWayBack(process: FakeProcess): WayBack {
   const { world } = process;
   return {
     obstacles: () => Promise.resolve([]),
+    isOpen: () => Promise.resolve(true),
     open: async (_group, signal) => {
       await process.alive();
       await process.trouble("opening", signal);
