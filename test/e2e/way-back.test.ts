@@ -44,10 +44,12 @@ it("every write on PostgreSQL comes back to the file, and none of it goes round 
   await until(
     async () => {
       status = await operator.answer("status");
-      return (status["wayBack"] as { behind: { changes: number | null } } | null)?.behind.changes === 0;
+      // The sink that was switched off finds out when it next has something to do.
+      return status["state"] === "switched" && (status["wayBack"] as { behind: { changes: number | null } } | null)?.behind.changes === 0;
     },
-    30_000,
-    () => `status does not say that nothing is behind: ${JSON.stringify(status["wayBack"])}`,
+    60_000,
+    () =>
+      `status does not say that it was switched and nothing is behind: ${JSON.stringify([status["state"], status["services"], status["wayBack"]])}`,
   );
-  expect(status).toMatchObject({ state: "switched", needsPerson: [] });
+  expect(status["needsPerson"]).toEqual([]);
 });
