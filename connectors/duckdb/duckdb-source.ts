@@ -4,12 +4,13 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { Acknowledged } from "../../core/capture/acknowledged.js";
 import { type Clock, systemClock } from "../../core/clock.js";
 import type { BatchPart } from "../../core/contracts/change.js";
 import type { Batch, Beginning, Lag, LookFigures, RereadProgress, Source } from "../../core/contracts/source.js";
 import type { GroupId, PipelineId, WriterEpoch } from "../../core/vocabulary/ids.js";
 import { writerEpoch } from "../../core/vocabulary/ids.js";
-import { isAbove, type Position } from "../../core/vocabulary/position.js";
+import type { Position } from "../../core/vocabulary/position.js";
 import { CaptureDirectory, type InstalledTable, type Memory } from "./capture-directory.js";
 import { LiveCopier } from "./copy/live-copy.js";
 import { removeDatabase } from "./copy/private-file.js";
@@ -78,8 +79,7 @@ export class DuckDbSource implements Source {
   #prunedAtMs = Number.NEGATIVE_INFINITY;
   #pruneBelow: Position | null = null;
   #reader: CycleReader | null = null;
-  #acknowledged: Position | null = null;
-  #onAcknowledged: (() => void) | null = null;
+  readonly #acknowledged = new Acknowledged();
   #isIterated = false;
 
   constructor(options: DuckDbSourceOptions, directory: CaptureDirectory, tables: readonly InstalledTable[]) {
@@ -127,7 +127,7 @@ export class DuckDbSource implements Source {
         const { batch, changes, sinceMs } = await reader.next(signal);
         this.#ledger.told({ at: batch.position, changes, sinceMs: sinceMs ?? this.#clock.wallMs() });
         yield { position: batch.position, parts: (until) => this.#partsOf(batch, until), end: () => batch.end() };
-        await this.#acknowledgedUpTo(batch.position, signal);
+        await this.#acknowledged.reach(batch.position, signal);
       }
     } finally {
       this.#isIterated = false;
@@ -135,13 +135,12 @@ export class DuckDbSource implements Source {
   }
 
   acknowledged(position: Position, epoch: WriterEpoch): Promise<void> {
-    this.#acknowledged = position;
     const memory = { epoch: Math.max(epoch, this.#memory.epoch), history: position.history, order: position.order };
     // A new epoch is written at once: it keeps epoch numbers from being used twice when the log has lost its tail.
     const isDue = epoch > this.#memory.epoch || this.#clock.monotonicMs() - this.#rememberedAtMs >= rememberEveryMs;
     if (isDue) this.#remember(memory);
     else this.#memory = memory;
-    this.#onAcknowledged?.();
+    this.#acknowledged.note(position);
     return Promise.resolve();
   }
 
@@ -243,19 +242,5 @@ export class DuckDbSource implements Source {
     this.#memory = memory;
     this.#directory.remember(memory);
     this.#rememberedAtMs = this.#clock.monotonicMs();
-  }
-
-  async #acknowledgedUpTo(position: Position, signal: AbortSignal): Promise<void> {
-    while (this.#acknowledged === null || isAbove(position, this.#acknowledged)) {
-      await new Promise<void>((resolve, reject) => {
-        const abort = (): void => reject(signal.reason as Error);
-        signal.addEventListener("abort", abort, { once: true });
-        this.#onAcknowledged = () => {
-          signal.removeEventListener("abort", abort);
-          resolve();
-        };
-        if (signal.aborted) abort();
-      });
-    }
   }
 }

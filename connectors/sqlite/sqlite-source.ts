@@ -3,6 +3,7 @@
  * are core/capture's. A crash leaves nothing to clean: the lock ends with the process, everything else is in the log's resume token.
  */
 import { setImmediate } from "node:timers/promises";
+import { Acknowledged } from "../../core/capture/acknowledged.js";
 import type { CaptureBatch } from "../../core/capture/capture-batch.js";
 import { CaptureReader, type CaptureLimits, defaultLimits } from "../../core/capture/capture-reader.js";
 import { type Clock, systemClock } from "../../core/clock.js";
@@ -123,8 +124,7 @@ class SqliteSource implements Source {
   readonly #closing = new AbortController();
   #reading: CaptureReader | null = null;
   #told: Position | null = null;
-  #acknowledged: Position | null = null;
-  #onAcknowledged: (() => void) | null = null;
+  readonly #acknowledged = new Acknowledged();
   #isIterated = false;
 
   constructor(parts: SourceParts) {
@@ -165,7 +165,7 @@ class SqliteSource implements Source {
         if (batch.position.history !== this.#told?.history) this.#acknowledgements.history(batch.position.history);
         this.#told = batch.position;
         yield { position: batch.position, parts: (until) => this.#partsOf(batch, until), end: () => batch.end() };
-        await this.#acknowledgedUpTo(batch.position, signal);
+        await this.#acknowledged.reach(batch.position, signal);
       }
     } finally {
       this.#isIterated = false;
@@ -173,10 +173,9 @@ class SqliteSource implements Source {
   }
 
   async acknowledged(position: Position, epoch: WriterEpoch): Promise<void> {
-    this.#acknowledged = position;
     this.#parts.identity.check();
     withSqliteErrors(this.#parts.path, () => this.#acknowledgements.note(position, epoch));
-    this.#onAcknowledged?.();
+    this.#acknowledged.note(position);
   }
 
   lag(applied: Position | null): Lag {
@@ -241,20 +240,6 @@ class SqliteSource implements Source {
       yield part;
       // Reading is synchronous: let timers and sockets have their turn in a batch of millions.
       if (++taken % partsPerTurn === 0) await setImmediate();
-    }
-  }
-
-  async #acknowledgedUpTo(position: Position, signal: AbortSignal): Promise<void> {
-    while (this.#acknowledged === null || isAbove(position, this.#acknowledged)) {
-      await new Promise<void>((resolve, reject) => {
-        const abort = (): void => reject(signal.reason as Error);
-        signal.addEventListener("abort", abort, { once: true });
-        this.#onAcknowledged = () => {
-          signal.removeEventListener("abort", abort);
-          resolve();
-        };
-        if (signal.aborted) abort();
-      });
     }
   }
 

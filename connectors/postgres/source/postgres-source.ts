@@ -6,6 +6,7 @@
  * by which the past is recognised at the next start. Transactions that touched our own state row are not told: they are the other direction's.
  * Nothing is ever read from the tables.
  */
+import { Acknowledged } from "../../../core/capture/acknowledged.js";
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { BatchPart } from "../../../core/contracts/change.js";
 import type { Batch, Beginning, CaptureLogUse, Lag, RereadProgress, Source } from "../../../core/contracts/source.js";
@@ -83,8 +84,7 @@ export class PostgresSource implements Source {
   #pruned: Position | null = null;
   #confirmed: Lsn;
   #confirmedAtMs = Number.NEGATIVE_INFINITY;
-  #acknowledged: Position | null = null;
-  #onAcknowledged: (() => void) | null = null;
+  readonly #acknowledged = new Acknowledged();
 
   constructor(options: Options, hold: WayHold, figures: SlotFigures) {
     this.#options = options;
@@ -124,8 +124,7 @@ export class PostgresSource implements Source {
 
   async acknowledged(position: Position, epoch: WriterEpoch): Promise<void> {
     await this.claiming(epoch);
-    this.#acknowledged = position;
-    this.#onAcknowledged?.();
+    this.#acknowledged.note(position);
   }
 
   lag(applied: Position | null): Lag {
@@ -182,7 +181,7 @@ export class PostgresSource implements Source {
     if (begun.isOpening) {
       this.#ledger.tell({ at: begun.at, changes: () => 0, committedMs: clock.wallMs(), anchor: this.#openingAnchor });
       yield this.#openingBatch(begun.at, relations);
-      await this.#acknowledgedUpTo(begun.at, signal);
+      await this.#acknowledged.reach(begun.at, signal);
     }
     for (;;) {
       const transactions = await reading.inbox.next(signal);
@@ -197,7 +196,7 @@ export class PostgresSource implements Source {
       const committedMs = Number(transactions[0].begun.committedUs / 1_000n);
       this.#ledger.tell({ at: batch.position, changes: () => batch.changes, committedMs, anchor: batch.anchor });
       yield batch;
-      await this.#acknowledgedUpTo(batch.position, signal);
+      await this.#acknowledged.reach(batch.position, signal);
     }
   }
 
@@ -305,19 +304,5 @@ export class PostgresSource implements Source {
     const quiet = reading.inbox.nothingUpTo;
     if (quiet === null || reading.begun.past.isPending || isAbove(this.#ledger.told, pruned)) return carried;
     return quiet > carried ? quiet : carried;
-  }
-
-  async #acknowledgedUpTo(position: Position, signal: AbortSignal): Promise<void> {
-    while (this.#acknowledged === null || isAbove(position, this.#acknowledged)) {
-      await new Promise<void>((resolve, reject) => {
-        const abort = (): void => reject(signal.reason as Error);
-        signal.addEventListener("abort", abort, { once: true });
-        this.#onAcknowledged = () => {
-          signal.removeEventListener("abort", abort);
-          resolve();
-        };
-        if (signal.aborted) abort();
-      });
-    }
   }
 }

@@ -15,7 +15,7 @@ const waits = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
 
 /** Offsets below which the log was told to forget, of a source whose session is of epoch 5. */
-async function forgotten(appliedEpoch: number): Promise<readonly number[]> {
+async function forgotten(appliedEpoch: number, recognises = true): Promise<readonly number[]> {
   const below: number[] = [];
   const store = new MemoryLog().store();
   const applied: AppliedCut = {
@@ -41,6 +41,7 @@ async function forgotten(appliedEpoch: number): Promise<readonly number[]> {
     epochSeen: () => writerEpoch(4),
     batches: (_, signal) => ({ [Symbol.asyncIterator]: () => ({ next: () => waits(signal) }) }),
     lag: () => ({ head: applied.position, changes: { kind: "known", value: 0 }, ms: { kind: "known", value: 0 } }),
+    recognises: () => recognises,
     prune: async () => void asked.push("prune"),
     captureLog: () => null,
     [Symbol.asyncDispose]: async () => {},
@@ -67,7 +68,7 @@ async function forgotten(appliedEpoch: number): Promise<readonly number[]> {
     retention: { retain: "applied", maxBytes: 0 },
   });
   await service.run(stop.signal).catch(() => {});
-  expect(asked).toEqual(["prune"]);
+  expect(asked).toEqual(recognises ? ["prune"] : []);
   return below;
 }
 
@@ -78,5 +79,9 @@ describe("a source that shortens the log", () => {
 
   it("forgets nothing by offsets from before its session: the log may have lost its tail and grown again since", async () => {
     expect(await forgotten(4)).toEqual([]);
+  });
+
+  it("forgets nothing at all while the target stands in a past that the source does not recognise", async () => {
+    expect(await forgotten(5, false)).toEqual([]);
   });
 });
