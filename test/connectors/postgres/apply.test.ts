@@ -94,6 +94,15 @@ describe("apply", () => {
     expect(await database.query("SELECT child::int FROM note")).toEqual([{ child: 7 }]);
   });
 
+  it("says what is wrong with a staged window when it is applied, not before", async () => {
+    await using owner = await prepared(parentPlan);
+    const bad = owner.window({ parts: [changesOf(parentTable, created(2, [2n], [2n, "nul\0"]))] });
+    await owner.session.stage(bad, never);
+    await expect(owner.session.apply(bad, never)).rejects.toMatchObject({ code: "value.nul", where: { key: "2" } });
+    await owner.apply(changesOf(parentTable, created(2, [2n], parentRow(2))));
+    expect(await readRows(database, parentPlan)).toEqual([["2", "p2"]]);
+  });
+
   it("deletes first where an immediate UNIQUE was there when it took over, and needs no replay", async () => {
     await target.prepare(planOf(parentPlan), nothingStale, never);
     await database.query("CREATE UNIQUE INDEX immediate ON parent (name)");
