@@ -21,10 +21,10 @@ const schema = `
   CREATE TABLE heap (a TEXT);
 `;
 
-/** Four free ports in a row, for the supervisor and its roles. */
+/** Four free ports in a row, for the supervisor and its roles; below those that the system gives to connections. */
 async function freeBase(): Promise<number> {
   for (;;) {
-    const base = 20_000 + Math.floor(Math.random() * 20_000);
+    const base = 20_000 + Math.floor(Math.random() * 12_000);
     const free = await Promise.all([0, 1, 2, 3].map((n) => isFree(base + n)));
     if (free.every(Boolean)) return base;
   }

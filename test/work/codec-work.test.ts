@@ -5,6 +5,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PerformanceObserver } from "node:perf_hooks";
+import { setImmediate } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { afterAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../connectors/embedded-log/embedded-log.js";
@@ -43,17 +45,31 @@ async function encodedBy(part: BatchPart) {
 const bytesOf = (records: readonly OutgoingRecord[]): number =>
   records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0);
 
-/** Bytes of the heap that a piece of work takes: the median of several goes, of which those that a collection fell into count as nothing. */
+/**
+ * Bytes of the heap that a piece of work takes once it is optimised: the least of many goes. Goes that a collection fell into count as nothing. When
+ * code becomes optimised is up to another thread, which on a busy machine waits for its turn: goes are made until the least has not changed for long.
+ */
 async function allocatedBy(work: () => unknown): Promise<number> {
-  const taken: number[] = [];
-  for (let go = 0; go < 25; go++) {
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => {
+    collections += list.getEntries().length;
+  });
+  observer.observe({ entryTypes: ["gc"] });
+  let least = Number.POSITIVE_INFINITY;
+  for (let since = 0, goes = 0; since < 60 && goes < 1_000; since++, goes++) {
+    // What the runtime tells of collections comes one turn later.
+    await setImmediate();
+    const collected = collections;
     const before = process.memoryUsage().heapUsed;
     await work();
     const bytes = process.memoryUsage().heapUsed - before;
-    // The first goes are not optimised yet, and allocate more.
-    if (bytes > 0 && go >= 5) taken.push(bytes);
+    await setImmediate();
+    if (collections > collected || bytes <= 0 || bytes >= least) continue;
+    if (bytes < 0.99 * least) since = 0;
+    least = bytes;
   }
-  return taken.toSorted((a, b) => a - b)[taken.length >> 1] ?? Number.NaN;
+  observer.disconnect();
+  return least;
 }
 
 describe("records", () => {
