@@ -2,8 +2,9 @@
  * One range of keys on both sides: equal by its digest, or the rows of it that are to be looked at one by one. What holds too many rows to be listed
  * is cut again where it has most of them, so that memory is bounded whatever a side holds.
  */
+import { breathe } from "../../core/clock.js";
 import type { KeyScope } from "../../core/contracts/change.js";
-import type { KeyedDigest, RowName } from "../../core/contracts/row-reader.js";
+import type { KeyedDigest, Labelled, RowName, ScopeDigest } from "../../core/contracts/row-reader.js";
 import { asTailraceError } from "../../core/errors.js";
 import { sameDigest } from "../../core/mapping/row-hash.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
@@ -23,13 +24,23 @@ const listedMax = 20_000;
 const cutTo = 4_096;
 
 export async function checkScope(sides: Sides, table: TableId, scope: KeyScope, signal: AbortSignal): Promise<ScopeCheck> {
-  const [target, source] = await Promise.all([sides.target.digest(table, scope, signal), sides.source.digest(table, scope, signal)]);
+  const [target, source] = await digestBoth(sides, table, scope, signal);
   const equal = sameDigest(source.value, target.value);
   return {
     rows: source.value.rows,
     at: lower(source.at, target.at),
     suspects: equal ? none() : suspectsOf(sides, table, scope, signal),
   };
+}
+
+/** The server hashes its side while this process hashes its own, without a pause: so the statement is sent before that begins. */
+async function digestBoth(
+  { source, target }: Sides,
+  table: TableId,
+  scope: KeyScope,
+  signal: AbortSignal,
+): Promise<readonly [target: Labelled<ScopeDigest>, source: Labelled<ScopeDigest>]> {
+  return await Promise.all([target.digest(table, scope, signal), breathe().then(() => source.digest(table, scope, signal))]);
 }
 
 async function* none(): AsyncGenerator<readonly RowName[]> {}
@@ -41,7 +52,7 @@ async function* suspectsOf(sides: Sides, table: TableId, scope: KeyScope, signal
     if (suspects.length > 0) yield suspects;
     return;
   }
-  const [target, source] = await Promise.all([sides.target.digest(table, scope, signal), sides.source.digest(table, scope, signal)]);
+  const [target, source] = await digestBoth(sides, table, scope, signal);
   const larger = target.value.rows > source.value.rows ? sides.target : sides.source;
   for await (const part of larger.scopes(table, { rowsPerScope: cutTo, within: scope }, signal)) {
     yield* (await checkScope(sides, table, part, signal)).suspects;

@@ -72,14 +72,16 @@ async function openOutside(): Promise<{ readonly outside: Outside; readonly clos
   return { outside, close };
 }
 
-it(`${strikes} strikes lose and double nothing`, { timeout: Math.max(20, strikes) * 60_000 + 120_000 }, async () => {
+const planned = plan();
+
+it(`${planned.length} strikes lose and double nothing`, { timeout: planned.length * 60_000 + 120_000 }, async () => {
   let rig: Rig | null = null;
   const { outside, close } = await openOutside();
   const told: string[] = [];
   let slowestMs = 0;
   let switches = 0;
   try {
-    for (const strike of plan()) {
+    for (const strike of planned) {
       rig ??= await Rig.make(outside);
       const { switched, exit } = await rig.strike(strike);
       told.push(`${describeStrike(strike)}: exit ${exit ?? "killed"}, ${switched ? "switched" : "undone"}`);
@@ -91,7 +93,9 @@ it(`${strikes} strikes lose and double nothing`, { timeout: Math.max(20, strikes
       rig = null;
     }
     if (rig !== null) expect(await rig.judge(false), `seed ${seed}\n${told.join("\n")}`).toEqual([]);
-    console.log(`seed ${seed}: ${strikes} strikes, ${switches} switched, settled within ${Math.round(slowestMs)} ms\n${told.join("\n")}`);
+    console.log(
+      `seed ${seed}: ${planned.length} strikes, ${switches} switched, settled within ${Math.round(slowestMs)} ms\n${told.join("\n")}`,
+    );
   } catch (thrown) {
     throw new Error(`seed ${seed}\n${told.join("\n")}\n${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
   } finally {
