@@ -138,7 +138,12 @@ it(`carries everything back through ${strikes} kills (seed ${seed})`, { timeout:
     async () => JSON.stringify(operator.rows("SELECT id FROM transfer ORDER BY id")) === JSON.stringify(await idsThere(operator)),
     90_000,
     () => "the file does not catch up",
-  );
+  ).catch(async (thrown: unknown) => {
+    const { stdout } = await operator.tailrace("status", "--json");
+    throw new Error(
+      `${String(thrown)}: ${operator.rows("SELECT id FROM transfer").length} of ${(await idsThere(operator)).length}\n${stdout}`,
+    );
+  });
   expect(await differing(operator)).toEqual([]);
   const ids = new Set(operator.rows<{ id: number }>("SELECT id FROM transfer").map(({ id }) => id));
   expect(bank.acknowledged.filter((id) => !ids.has(id))).toEqual([]);
