@@ -31,8 +31,10 @@ export interface ReaderLimits extends FlowLimits {
   readonly verifyMs: number;
   /** While a window of this many bytes is applied, the reader reads on. Smaller ones are done before it would be worth it. */
   readonly aheadBytes: number;
-  /** So many bytes read on while a window is applied are the next window: waiting for more would only make the target wait for it. */
+  /** So many bytes are a window, if their cut is there: gathering more would only make the target wait for it. */
   readonly showBytes: number;
+  /** Nor is more gathered for longer than this while the target has nothing to do. A writer may be as fast as this reader. */
+  readonly gatherMs: number;
 }
 export const defaultLimits: ReaderLimits = {
   laneBytes: 4 << 20,
@@ -42,4 +44,5 @@ export const defaultLimits: ReaderLimits = {
   verifyMs: 5_000,
   aheadBytes: 256 << 10,
   showBytes: 2 << 20,
+  gatherMs: 50,
 };

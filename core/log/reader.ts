@@ -28,7 +28,6 @@ import { BufferedWindow, StreamedWindow, waitsFor, type WindowSource } from "./w
 
 /** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
 const cutsHeld = 20_000;
-
 type Decision = Exclude<QueueDecision, { readonly kind: "window" }> | { readonly kind: "window"; readonly window: BufferedWindow };
 
 export class CutLogReader implements LogReader, WindowSource {
@@ -207,9 +206,12 @@ export class CutLogReader implements LogReader, WindowSource {
     if (records !== null) await this.#take(records, signal);
   }
 
-  /** Without waiting: a window of all that has come costs the target little more than one of the first page. */
+  /** Without waiting: a window of all that has come costs the target little more than one of the first page. A log that never ends is not read to its end. */
   async #takeWhatIsThere(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const beganMs = clock.monotonicMs();
     while (this.#unreadable === null && this.#hasRoom()) {
+      if (this.#lanes.heldBytes() >= this.#limits.showBytes || clock.monotonicMs() - beganMs > this.#limits.gatherMs) return;
       this.#flow(null);
       const records = await this.#openTail().next(0, signal);
       if (records === null) return;
@@ -235,10 +237,8 @@ export class CutLogReader implements LogReader, WindowSource {
     if (this.#queue !== null) throw new TailraceError("internal", { what: "windows() is legal once per reader" });
     if (this.#logId === null) await this.identity(signal);
     if (after !== null && after.logId !== this.#logId) {
-      throw new TailraceError("log.identity", {
-        what: "the target was filled from another log",
-        where: { log: this.#logId, target: after.logId },
-      });
+      const where = { log: this.#logId, target: after.logId };
+      throw new TailraceError("log.identity", { what: "the target was filled from another log", where });
     }
     const bounds = await store.bounds([this.#cuts, ...topics], signal);
     const cuts = bounds.get(this.#cuts)?.[0] ?? { first: offset(0), end: offset(0) };

@@ -84,6 +84,8 @@ export class LogContext {
   applied: AppliedCut | null = null;
   /** Records that readers have decoded. */
   decoded = 0;
+  /** Before records are decoded. */
+  onDecode: () => Promise<void> = async () => {};
   #ids = 0;
 
   constructor(readonly clock: Clock = systemClock) {}
@@ -113,8 +115,9 @@ export class LogContext {
   reader(limits: Partial<ReaderLimits> = {}, ahead: LogReaderOptions["ahead"] = async () => {}): CutLogReader {
     const store = this.log.store();
     const counting: ChangeDecoder = {
-      decode: (records, until) => {
+      decode: async (records, until) => {
         this.decoded += records.length;
+        await this.onDecode();
         return decoder.decode(records, until);
       },
     };

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../core/clock.js";
 import type { Window } from "../../../core/contracts/log.js";
 import { topic } from "../../../core/vocabulary/ids.js";
 import { formatPosition } from "../../../core/vocabulary/position.js";
@@ -17,6 +18,30 @@ async function fill(log: LogContext, n: number): Promise<void> {
   await using session = await log.session();
   for (let i = 1; i <= n; i++) await append(session, { to: at(i), rows: [[i % 2 === 0 ? "a" : "b", at(i)]] });
 }
+
+describe("what has come before a window is made", () => {
+  it.each([
+    { bound: "time", limits: { showBytes: 1 << 30 }, most: 60 },
+    { bound: "bytes", limits: { gatherMs: 1e9, showBytes: 10_000 }, most: 200 },
+  ])("is bounded in $bound: a log that grows as fast as it is read is not read to its end", async ({ limits, most }) => {
+    let nowMs = 0;
+    const log = new LogContext({ ...systemClock, monotonicMs: () => nowMs });
+    await log.ensure();
+    await using session = await log.session();
+    let order = 0;
+    const appendOne = async (): Promise<void> => {
+      nowMs++;
+      if (order < 2_000) await append(session, { to: at(++order), rows: [["a", at(order)]] });
+    };
+    await appendOne();
+    log.onDecode = appendOne;
+    await using reader = log.reader(limits);
+    for await (const window of reader.windows(null, signal)) {
+      expect(window.after().position.order).toBeLessThan(most);
+      break;
+    }
+  });
+});
 
 describe("reading ahead", () => {
   it("takes in what comes while a window is applied, and makes the next window of all of it", async () => {
