@@ -1,15 +1,22 @@
 import type { Chunk } from "../core/contracts/change.js";
 import { rereadId, type WriterEpoch, writerEpoch } from "../core/vocabulary/ids.js";
-import { position } from "../core/vocabulary/position.js";
+import { type Position, position } from "../core/vocabulary/position.js";
 import type { AvroRecord, AvroType } from "./avro-types.js";
 import { type DescribedTable, readTableProperty, tableProperty } from "./table-property.js";
 import { arrayReader, booleanReader, countReader, optionalReader, rowReader, stringReader } from "./value-reader.js";
 import type { BoundedReader } from "./wire/bounded-reader.js";
 import { WireFault } from "./wire/fault.js";
 
+export interface ChunkHead {
+  readonly at: Position;
+  readonly epoch: WriterEpoch;
+}
 export interface ChunkReader {
   readonly described: DescribedTable;
-  read(bytes: BoundedReader): { readonly chunk: Chunk; readonly epoch: WriterEpoch };
+  /** What stands in front of the rows. */
+  head(bytes: BoundedReader): ChunkHead;
+  /** All of it, from the beginning. */
+  read(bytes: BoundedReader): Chunk;
 }
 
 const fieldNames = ["reread", "history", "order", "index", "epoch", "after", "upTo", "last", "rows"];
@@ -30,15 +37,19 @@ export function chunkReader(type: AvroRecord): ChunkReader {
     if (n < 0) throw new WireFault("a chunk's position is negative");
     return n;
   };
+  const head = (bytes: BoundedReader): ChunkHead & Pick<Chunk, "reread"> => ({
+    reread: rereadId(reread(bytes)),
+    at: position(count(bytes, history), count(bytes, order), count(bytes, index)),
+    epoch: writerEpoch(count(bytes, epoch)),
+  });
   return {
     described,
+    head,
     read: (bytes) => {
-      const id = rereadId(reread(bytes));
-      const at = position(count(bytes, history), count(bytes, order), count(bytes, index));
-      const epochOf = writerEpoch(count(bytes, epoch));
+      const { reread: id, at } = head(bytes);
       const scope = { kind: "range", after: after(bytes), upTo: upTo(bytes) } as const;
       const isLast = last(bytes);
-      return { epoch: epochOf, chunk: { reread: id, scope, at, rows: rows(bytes), last: isLast } };
+      return { reread: id, scope, at, rows: rows(bytes), last: isLast };
     },
   };
 }

@@ -1,23 +1,24 @@
 /**
- * Records into changes and chunks, by the schemas that their frames name and nothing else. Bytes are not trusted: whatever is not exactly
- * a record of ours ends as `log.garbage` with topic, partition and offset, and the records behind it are not looked at.
+ * Records into changes and chunks, by the schemas that their frames name and nothing else. Bytes are not trusted: whatever is not built as
+ * a record of ours ends as `log.garbage` with topic, partition and offset, and the records behind it are not looked at. What stands at the places
+ * where values belong is judged when it is asked for (`live-record.ts`), and named in the same way.
  *
  * op c, u, d, r are create, update, delete, state. A delete with header `__debezium.newkey` is the first half of a key change and only
  * counts; a create with `__debezium.oldkey` is the whole of it.
  */
-import type { Change } from "../core/contracts/change.js";
 import type { ChangeDecoder, DecodedRecord } from "../core/contracts/log.js";
 import type { StoredRecord } from "../core/contracts/log-store.js";
 import { TailraceError } from "../core/errors.js";
 import { snapshotTopic, tableTopic } from "../core/topics.js";
 import type { Topic } from "../core/vocabulary/ids.js";
-import { keyOf, type TableDescription } from "../core/vocabulary/table.js";
+import type { TableDescription } from "../core/vocabulary/table.js";
 import { unreachable } from "../core/vocabulary/unreachable.js";
 import type { Key, Row } from "../core/vocabulary/value.js";
 import { parseSchema } from "./avro-types.js";
 import { type ChunkReader, chunkReader } from "./chunk-reader.js";
 import { type Envelope, type EnvelopeReader, envelopeReader } from "./envelope-reader.js";
 import { newKeyHeader, oldKeyHeader } from "./key-headers.js";
+import { ChunkRecord, DeleteRecord, type LateRows, RekeyRecord, RowRecord } from "./live-record.js";
 import type { SchemaRegistry } from "./registry/registry.js";
 import type { DescribedTable } from "./table-property.js";
 import { rowReader } from "./value-reader.js";
@@ -30,7 +31,7 @@ export function createDecoder(options: { readonly registry: SchemaRegistry }): C
 }
 
 type SchemaReader =
-  | ({ readonly kind: "envelope" } & EnvelopeReader)
+  | ({ readonly kind: "envelope"; readonly late: LateRows } & EnvelopeReader)
   | ({ readonly kind: "chunk" } & ChunkReader)
   | { readonly kind: "key"; readonly columns: number; readonly read: (bytes: BoundedReader) => Row };
 
@@ -44,22 +45,28 @@ class Decoder implements ChangeDecoder {
   }
 
   async decode(records: readonly StoredRecord[], signal: AbortSignal): Promise<readonly (DecodedRecord | null)[]> {
+    const decoded: (DecodedRecord | null)[] = [];
     for (const record of records) {
+      const { value } = record;
       // A promise is only made where a schema is missing: this runs once per record.
-      if (this.#lacksSchema(record)) for (const id of idsOf(record)) await this.#learn(id, record, signal);
+      decoded.push(value === null ? null : (this.#known(record, value) ?? (await this.#learned(record, value, signal))));
     }
-    return records.map((record) => (record.value === null ? null : this.#decoded(record)));
+    return decoded;
   }
 
-  #lacksSchema({ key, value, headers }: StoredRecord): boolean {
-    if (value === null) return false;
-    if (this.#lacks(value) || (key !== null && this.#lacks(key))) return true;
-    return headers.length > 0 && headers.some((header) => isKeyHeader(header) && this.#lacks(header[1]));
+  /** null: it names a schema that was not read yet. */
+  #known(record: StoredRecord, value: Uint8Array): DecodedRecord | null {
+    try {
+      return this.#head(record, value);
+    } catch (error) {
+      if (error instanceof UnreadSchema) return null;
+      throw garbage(record, error);
+    }
   }
 
-  #lacks(frame: Uint8Array): boolean {
-    const id = framedId(frame);
-    return id !== null && !this.#readers.has(id);
+  async #learned(record: StoredRecord, value: Uint8Array, signal: AbortSignal): Promise<DecodedRecord> {
+    for (const id of idsOf(record)) await this.#learn(id, record, signal);
+    return judged(record, () => this.#head(record, value));
   }
 
   async #learn(id: number, record: StoredRecord, signal: AbortSignal): Promise<void> {
@@ -69,35 +76,36 @@ class Decoder implements ChangeDecoder {
       throw new TailraceError(error.code, { what: error.message, where: { ...error.where, ...placeOf(record) }, cause: error });
     });
     try {
-      this.#readers.set(id, readerOf(text));
+      this.#readers.set(id, this.#readerOf(text));
     } catch (error) {
       throw garbage(record, error);
     }
   }
 
-  #decoded(record: StoredRecord): DecodedRecord {
-    try {
-      return this.#body(record, record.value ?? new Uint8Array());
-    } catch (error) {
-      throw garbage(record, error);
+  #readerOf(schemaText: string): SchemaReader {
+    const type = parseSchema(schemaText);
+    if (type.kind !== "record") throw new WireFault("the schema is no record");
+    if (type.name.endsWith(".Envelope")) {
+      const reader = envelopeReader(type);
+      return { kind: "envelope", late: this.#lateRows(reader), ...reader };
     }
+    if (type.name.endsWith(".Chunk")) return { kind: "chunk", ...chunkReader(type) };
+    if (type.name.endsWith(".Key")) return { kind: "key", columns: type.fields.length, read: rowReader(type) };
+    throw new WireFault(`the schema of ${type.name} is none of ours`);
   }
 
-  #body(record: StoredRecord, value: Uint8Array): DecodedRecord {
+  #head(record: StoredRecord, value: Uint8Array): DecodedRecord {
     const reader = this.#open(value);
     switch (reader.kind) {
       case "envelope": {
         mustBe(reader.described.topic === record.topic, "the record is of another table than its topic");
         const envelope = reader.read(this.#bytes);
         this.#bytes.close();
-        return this.#change(record, reader.described.table, envelope);
+        return this.#live(record, reader.late, { envelope, bytes: heldBytes(value) });
       }
-      case "chunk": {
+      case "chunk":
         mustBe(holdsChunksOf(record.topic, reader.described), "a chunk stands outside of its topic");
-        const { chunk, epoch } = reader.read(this.#bytes);
-        this.#bytes.close();
-        return { epoch, at: chunk.at, body: { kind: "chunk", table: reader.described.table, chunk } };
-      }
+        return new ChunkRecord((stored) => this.#chunk(stored), record, { ...reader.head(this.#bytes), bytes: heldBytes(value) });
       case "key":
         throw new WireFault("the value has the schema of a key");
       default:
@@ -105,31 +113,47 @@ class Decoder implements ChangeDecoder {
     }
   }
 
-  #change(record: StoredRecord, table: TableDescription, envelope: Readonly<Envelope>): DecodedRecord {
-    const { at, epoch, op } = envelope;
-    if (op === "d" && record.headers.length > 0 && headerOf(record, newKeyHeader) !== null) return { epoch, at, body: { kind: "counted" } };
-    return { epoch, at, body: { kind: "change", table, change: this.#changeOf(record, table, envelope) } };
-  }
-
-  #changeOf(record: StoredRecord, table: TableDescription, { at, op, before, after }: Readonly<Envelope>): Change {
+  #live(record: StoredRecord, rows: LateRows, { envelope, bytes }: { envelope: Readonly<Envelope>; bytes: number }): DecodedRecord {
+    const { at, epoch, op, before, after, key } = envelope;
+    const headed = record.headers.length > 0;
     if (op === "d") {
       mustBe(after === null, "a delete has a row after it");
-      return { kind: "delete", at, key: this.#key(table, record.key), before };
+      if (headed && headerOf(record, newKeyHeader) !== null) return { epoch, at, bytes, body: { kind: "counted" } };
+      return new DeleteRecord(rows, record, { at, epoch, bytes, key: this.#key(rows.table, record.key), rowAt: before });
     }
-    if (after === null) throw new WireFault("the row is missing");
-    const key = keyOf(table, after);
-    switch (op) {
-      case "c": {
-        const old = record.headers.length === 0 ? null : headerOf(record, oldKeyHeader);
-        return old === null ? { kind: "create", at, key, after } : { kind: "rekey", at, from: this.#key(table, old), key, after };
+    if (key === null) throw new WireFault("the row is missing");
+    const old = headed && op === "c" ? headerOf(record, oldKeyHeader) : null;
+    if (old === null) return new RowRecord(rows, record, { at, epoch, bytes, key, rowAt: after, kind: kindOf(op) });
+    return new RekeyRecord(rows, record, { at, epoch, bytes, key, rowAt: after, from: this.#key(rows.table, old) });
+  }
+
+  /** Rows of one schema, read when somebody asks for them. */
+  #lateRows(reader: EnvelopeReader): LateRows {
+    // No `judged`: this runs once per row.
+    const read = (stored: StoredRecord, at: number, row: (bytes: BoundedReader) => Row): Row => {
+      try {
+        this.#bytes.open(stored.value ?? new Uint8Array());
+        this.#bytes.goTo(at);
+        return row(this.#bytes);
+      } catch (error) {
+        throw garbage(stored, error);
       }
-      case "u":
-        return { kind: "update", at, key, after };
-      case "r":
-        return { kind: "state", at, key, after };
-      default:
-        throw new WireFault(`operation '${op}' is none of ours`);
-    }
+    };
+    return {
+      table: reader.described.table,
+      before: (stored, at) => read(stored, at, reader.before),
+      after: (stored, at) => read(stored, at, reader.after),
+    };
+  }
+
+  #chunk(stored: StoredRecord): DecodedRecord["body"] {
+    return judged(stored, () => {
+      const reader = this.#open(stored.value ?? new Uint8Array());
+      if (reader.kind !== "chunk") throw new WireFault("the record is not what it was");
+      const chunk = reader.read(this.#bytes);
+      this.#bytes.close();
+      return { kind: "chunk", table: reader.described.table, chunk };
+    });
   }
 
   #key(table: TableDescription, bytes: Uint8Array | null): Key {
@@ -144,24 +168,41 @@ class Decoder implements ChangeDecoder {
   #open(bytes: Uint8Array): SchemaReader {
     const id = openFrame(this.#bytes, bytes);
     const reader = this.#readers.get(id);
-    if (reader === undefined) throw new WireFault(`schema ${id} was not asked for`);
+    if (reader === undefined) throw new UnreadSchema(`schema ${id} was not asked for`);
     return reader;
   }
 }
+
+class UnreadSchema extends WireFault {}
+
+function judged<T>(record: StoredRecord, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw garbage(record, error);
+  }
+}
+
+function kindOf(op: string): RowRecord["kind"] {
+  switch (op) {
+    case "c":
+      return "create";
+    case "u":
+      return "update";
+    case "r":
+      return "state";
+    default:
+      throw new WireFault(`operation '${op}' is none of ours`);
+  }
+}
+
+/** With the objects that stand for the record, roughly. */
+const heldBytes = (value: Uint8Array): number => 300 + value.length;
 
 /** RangeError: lengths and depths beyond what the runtime holds. Anything else is a fault of ours and stays what it is. */
 function garbage(record: StoredRecord, cause: unknown): unknown {
   if (!(cause instanceof WireFault) && !(cause instanceof RangeError)) return cause;
   return new TailraceError("log.garbage", { what: cause.message, where: placeOf(record), cause });
-}
-
-function readerOf(schemaText: string): SchemaReader {
-  const type = parseSchema(schemaText);
-  if (type.kind !== "record") throw new WireFault("the schema is no record");
-  if (type.name.endsWith(".Envelope")) return { kind: "envelope", ...envelopeReader(type) };
-  if (type.name.endsWith(".Chunk")) return { kind: "chunk", ...chunkReader(type) };
-  if (type.name.endsWith(".Key")) return { kind: "key", columns: type.fields.length, read: rowReader(type) };
-  throw new WireFault(`the schema of ${type.name} is none of ours`);
 }
 
 /** Numbers of the schemas that decoding the record needs. */

@@ -1,20 +1,25 @@
 /**
  * Debezium's envelope, as far as we need it: the two rows, the operation, and the position in `source.sequence`. Fields are found by name,
- * so that generations of the envelope with more, fewer or moved fields are read too; what is not needed is passed over.
+ * so that generations of the envelope with more, fewer or moved fields are read too; what is not needed is passed over. So are the rows: where
+ * they begin is noted, and they are read from there when somebody wants their values.
  */
 import { type WriterEpoch, writerEpoch } from "../core/vocabulary/ids.js";
 import { origin, type Position, position } from "../core/vocabulary/position.js";
-import type { Row } from "../core/vocabulary/value.js";
+import type { TableDescription } from "../core/vocabulary/table.js";
+import type { Key, Row } from "../core/vocabulary/value.js";
 import type { AvroRecord, AvroType } from "./avro-types.js";
 import { skipper } from "./skipper.js";
 import { type DescribedTable, readTableProperty, tableProperty } from "./table-property.js";
-import { letterReader, optionalReader, rowReader } from "./value-reader.js";
+import { keyReader, letterReader, optionalReader, rowReader } from "./value-reader.js";
 import type { BoundedReader } from "./wire/bounded-reader.js";
 import { WireFault } from "./wire/fault.js";
 
 export interface Envelope {
-  before: Row | null;
-  after: Row | null;
+  /** Where the row begins; null: there is none. */
+  before: number | null;
+  after: number | null;
+  /** Of the row after. */
+  key: Key | null;
   op: string;
   /** `source.sequence`. */
   at: Position;
@@ -25,14 +30,21 @@ export interface EnvelopeReader {
   readonly described: DescribedTable;
   /** Holds until the next call. */
   read(bytes: BoundedReader): Readonly<Envelope>;
+  /** The reader stands where a row begins. */
+  readonly before: (bytes: BoundedReader) => Row;
+  readonly after: (bytes: BoundedReader) => Row;
 }
 
 export function envelopeReader(type: AvroRecord): EnvelopeReader {
   const described = readTableProperty(valueRecordOf(type).properties[tableProperty]);
+  const fieldStep = (name: string, field: AvroType): Step =>
+    name === "after" ? afterStep(field, described.table) : otherStep(name, field);
   const steps = stepsOf(type, fieldStep, ["before", "after", "op", "source"]);
-  const envelope: Envelope = { before: null, after: null, op: "", at: origin, epoch: writerEpoch(0) };
+  const envelope: Envelope = { before: null, after: null, key: null, op: "", at: origin, epoch: writerEpoch(0) };
   return {
     described,
+    before: rowReader(rowTypeOf(type, "before")),
+    after: rowReader(rowTypeOf(type, "after")),
     read: (bytes) => {
       for (const step of steps) step(bytes, envelope);
       return envelope;
@@ -49,18 +61,21 @@ function stepsOf(type: AvroRecord, stepFor: (name: string, type: AvroType) => St
   return type.fields.map((field) => stepFor(field.name, field.type));
 }
 
-function fieldStep(name: string, type: AvroType): Step {
+function afterStep(type: AvroType, { key }: TableDescription): Step {
+  const pass = optionalReader(type, (row) => keyReader(row, key));
+  return (bytes, into) => {
+    const behindBranch = bytes.at + 1;
+    into.key = pass(bytes);
+    into.after = into.key === null ? null : behindBranch;
+  };
+}
+
+function otherStep(name: string, type: AvroType): Step {
   switch (name) {
     case "before": {
-      const read = optionalReader(type, rowReader);
+      const pass = optionalReader(type, passer);
       return (bytes, into) => {
-        into.before = read(bytes);
-      };
-    }
-    case "after": {
-      const read = optionalReader(type, rowReader);
-      return (bytes, into) => {
-        into.after = read(bytes);
+        into.before = pass(bytes);
       };
     }
     case "op": {
@@ -74,6 +89,23 @@ function fieldStep(name: string, type: AvroType): Step {
     default:
       return skipper(type);
   }
+}
+
+/** Passes over a row; says where it begins. */
+function passer(type: AvroType): (bytes: BoundedReader) => number {
+  const skip = skipper(type);
+  return (bytes) => {
+    const { at } = bytes;
+    skip(bytes);
+    return at;
+  };
+}
+
+function rowTypeOf(type: AvroRecord, name: string): AvroType {
+  const field = type.fields.find((candidate) => candidate.name === name);
+  const [, row] = field?.type.kind === "union" ? field.type.branches : [];
+  if (row === undefined) throw new WireFault(`'${name}' of record ${type.name} is no optional row`);
+  return row;
 }
 
 function sourceStep(type: AvroType): Step {

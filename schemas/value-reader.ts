@@ -3,8 +3,9 @@
  * never as an object. A long becomes a bigint, tailrace.RawText a RawText.
  */
 import { unreachable } from "../core/vocabulary/unreachable.js";
-import type { Row, Value } from "../core/vocabulary/value.js";
+import type { Key, Row, Value } from "../core/vocabulary/value.js";
 import { type AvroRecord, type AvroType, leastBytes } from "./avro-types.js";
+import { skipper } from "./skipper.js";
 import { rawTextName } from "./table-schema.js";
 import type { BoundedReader } from "./wire/bounded-reader.js";
 import { WireFault } from "./wire/fault.js";
@@ -16,6 +17,24 @@ export function rowReader(type: AvroType): Reader<Row> {
   if (type.kind !== "record") throw new WireFault("a row or key is not a record");
   const readers = type.fields.map((field) => columnReader(field.type));
   return (bytes) => readers.map((read) => read(bytes));
+}
+
+/** Of a row, the columns with these numbers alone; the others are passed over. */
+export function keyReader(type: AvroType, columns: readonly number[]): Reader<Key> {
+  if (type.kind !== "record") throw new WireFault("a row or key is not a record");
+  const steps = type.fields.map((field, i): ((bytes: BoundedReader, into: Value[]) => void) => {
+    const place = columns.indexOf(i);
+    if (place === -1) return skipper(field.type);
+    const read = columnReader(field.type);
+    return (bytes, into) => {
+      into[place] = read(bytes);
+    };
+  });
+  return (bytes) => {
+    const key: Value[] = columns.length === 1 ? [null] : columns.map(() => null);
+    for (const step of steps) step(bytes, key);
+    return key;
+  };
 }
 
 /** `["null", T]`. */

@@ -2,8 +2,9 @@
  * Records of one batch as bytes. Each: lengths of key, value and headers (int32, -1: none), then the three. Headers, which few records have: uint16
  * length and name, uint32 length and value.
  */
-import type { Header, OutgoingRecord } from "../../core/contracts/log-store.js";
+import type { Header, OutgoingRecord, StoredRecord } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
+import { offset, type Offset, type Topic } from "../../core/vocabulary/ids.js";
 
 export type BatchRow = readonly [first: number, count: number, bytes: Buffer];
 export interface PackedBatch {
@@ -46,25 +47,71 @@ export function packBatch(
   return { count: headers.length, bytes };
 }
 
-export function unpackBatch(
-  bytes: Buffer,
-  count: number,
-  take: (i: number, key: Buffer | null, value: Buffer | null, headers: readonly Header[]) => void,
-): void {
+/** Where a batch's records lie. */
+export interface OpenBatch {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly first: number;
+  readonly bytes: Buffer;
+}
+
+/** All of them are looked at, so that a damaged batch gives none. */
+export function unpackBatch(batch: OpenBatch, count: number): readonly PackedRecord[] {
+  const { bytes } = batch;
+  const records: PackedRecord[] = [];
   let at = 0;
   for (let i = 0; i < count; i++) {
     if (at + prefixBytes > bytes.length) throw damaged();
-    const [keyLength, valueLength, headersLength] = [bytes.readInt32LE(at), bytes.readInt32LE(at + 4), bytes.readInt32LE(at + 8)];
-    const keyAt = at + prefixBytes;
-    const valueAt = keyAt + Math.max(0, keyLength);
-    const headersAt = valueAt + Math.max(0, valueLength);
-    at = headersAt + Math.max(0, headersLength);
-    if (at > bytes.length) throw damaged();
-    const key = keyLength < 0 ? null : bytes.subarray(keyAt, valueAt);
-    const value = valueLength < 0 ? null : bytes.subarray(valueAt, headersAt);
-    take(i, key, value, headersLength < 0 ? noHeaders : unpackHeaders(bytes.subarray(headersAt, at)));
+    records.push(new PackedRecord(batch, i, at));
+    at += prefixBytes + lengthAt(bytes, at) + lengthAt(bytes, at + 4) + lengthAt(bytes, at + 8);
   }
   if (at !== bytes.length) throw damaged();
+  return records;
+}
+
+/** -1 stands for none, which takes no bytes. */
+const lengthAt = (bytes: Buffer, at: number): number => Math.max(0, bytes.readInt32LE(at));
+
+/** A record where it lies in its batch: a window holds thousands, and a view of each key and value would take as much as the bytes themselves. */
+export class PackedRecord implements StoredRecord {
+  constructor(
+    private readonly batch: OpenBatch,
+    private readonly place: number,
+    private readonly at: number,
+  ) {}
+
+  get topic(): Topic {
+    return this.batch.topic;
+  }
+
+  get partition(): number {
+    return this.batch.partition;
+  }
+
+  get offset(): Offset {
+    return offset(this.batch.first + this.place);
+  }
+
+  get key(): Buffer | null {
+    return this.#part(this.at, 0);
+  }
+
+  get value(): Buffer | null {
+    return this.#part(this.at + 4, lengthAt(this.batch.bytes, this.at));
+  }
+
+  get headers(): readonly Header[] {
+    const { bytes } = this.batch;
+    const packed = this.#part(this.at + 8, lengthAt(bytes, this.at) + lengthAt(bytes, this.at + 4));
+    return packed === null ? noHeaders : unpackHeaders(packed);
+  }
+
+  #part(said: number, behind: number): Buffer | null {
+    const { bytes } = this.batch;
+    const length = bytes.readInt32LE(said);
+    const begin = this.at + prefixBytes + behind;
+    return length < 0 ? null : bytes.subarray(begin, begin + length);
+  }
 }
 
 const noHeaders: readonly Header[] = [];

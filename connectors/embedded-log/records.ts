@@ -4,8 +4,8 @@
  * What one append brings for a partition lies in one row, a batch: SQLite's work per row, and ours per value, are then paid per batch. A compacted
  * topic has a batch for each record, since any of them may have to go alone.
  */
-import type { Header, OutgoingRecord, StoredRecord } from "../../core/contracts/log-store.js";
-import { offset, type Topic } from "../../core/vocabulary/ids.js";
+import type { OutgoingRecord, StoredRecord } from "../../core/contracts/log-store.js";
+import type { Topic } from "../../core/vocabulary/ids.js";
 import { type BatchRow, packBatch, unpackBatch } from "./batch.js";
 import type { Connection } from "./log-file.js";
 
@@ -73,10 +73,9 @@ export function readPage(
   for (const row of connection.rows(select).iterate(id, id, from, id, id, until)) {
     const [first, count, packed] = row as BatchRow;
     if (first + count <= from) continue;
-    unpackBatch(packed, count, (i, key, value, headers: readonly Header[]) => {
-      const at = first + i;
-      if (at >= from && at < until) page.push({ topic, partition, offset: offset(at), key, value, headers });
-    });
+    for (const record of unpackBatch({ topic, partition, first, bytes: packed }, count)) {
+      if (record.offset >= from && record.offset < until) page.push(record);
+    }
     bytes += packed.length;
     if (bytes >= pageLimits.bytes || page.length >= pageLimits.records) break;
   }

@@ -18,6 +18,7 @@ import { isPlanned, queriesAfterRows, queriesBeforeRows } from "./controls.js";
 import { fenceError, isFenced } from "./fence.js";
 import { asTargetError } from "./pg-errors.js";
 import { addCountsQuery, advanceQuery, fenceQuery } from "./state.js";
+import { filled } from "./table-statements.js";
 import type { TargetTable } from "./target-table.js";
 import { mergeQueries } from "./write-segments.js";
 
@@ -95,14 +96,20 @@ function* stepsOf(context: ApplyContext, part: WindowPart, tally: Tally): Genera
 function stepsOfChange(table: TargetTable, description: TableDescription, change: Change): readonly Step[] {
   const { at, key } = change;
   const remove = (gone: Key): Step => ({
-    query: table.statements.delete([table.mapKey(description, gone, at)]),
+    query: table.statements.delete(filled(table.statements.keys(), [table.mapKey(description, gone, at)])),
     table,
     key: gone,
     at,
   });
   if (change.kind === "delete") return [remove(key)];
-  const row = table.mapRow(description, change.after, at);
+  const { after } = change;
+  const row = table.mapRow(description, after, at);
   const born = change.kind === "create" || change.kind === "rekey";
-  const write: Step = { query: table.statements.upsert([row], born), table, key: keyOf(description, change.after), at };
+  const write: Step = {
+    query: table.statements.upsert(filled(table.statements.rows(), [row]), born),
+    table,
+    key: keyOf(description, after),
+    at,
+  };
   return change.kind === "rekey" ? [remove(change.from), write] : [write];
 }

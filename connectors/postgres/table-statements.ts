@@ -9,7 +9,7 @@ import type { ColumnPlan, TablePlan } from "../../core/contracts/plan.js";
 import type { TargetRow } from "../../core/mapping/mapped.js";
 import type { Query } from "./connection.js";
 import { qualified, quoteName, quoteNames } from "./quote.js";
-import { bareArray, quotedArray } from "./text-forms.js";
+import { type ArrayForm, ArrayLiterals } from "./text-forms.js";
 
 /** `format_type` of the plan's type without its length, by the plan's type. */
 export type BaseTypes = ReadonlyMap<string, string>;
@@ -24,7 +24,7 @@ interface Column {
   readonly name: string;
   readonly base: string;
   readonly arrayType: string;
-  readonly toArray: (rows: readonly TargetRow[], column: number) => string;
+  readonly form: ArrayForm;
 }
 
 const bare = new Set(["smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean"]);
@@ -65,14 +65,24 @@ export class TableStatements {
     return this.#keyPlaces.map((place) => row[place] ?? null);
   }
 
-  /** Rows must have different keys. `born`: the source made the row anew, so that insert-only columns are written over too. */
-  upsert(rows: readonly TargetRow[], born: boolean): Query {
-    const text = born ? this.#bornText : this.#upsertText;
-    return { name: `tailrace_${text === this.#upsertText ? "u" : "b"}${this.number}`, text, values: arrays(this.#columns, rows) };
+  /** For `upsert`. */
+  rows(): ArrayLiterals {
+    return new ArrayLiterals(this.#columns.map(({ form }) => form));
   }
 
-  delete(keys: readonly TargetRow[]): Query {
-    return { name: `tailrace_d${this.number}`, text: this.#deleteText, values: arrays(this.#keys, keys) };
+  /** For `delete`. */
+  keys(): ArrayLiterals {
+    return new ArrayLiterals(this.#keys.map(({ form }) => form));
+  }
+
+  /** Rows must have different keys. `born`: the source made the row anew, so that insert-only columns are written over too. */
+  upsert(rows: ArrayLiterals, born: boolean): Query {
+    const text = born ? this.#bornText : this.#upsertText;
+    return { name: `tailrace_${text === this.#upsertText ? "u" : "b"}${this.number}`, text, values: rows.texts() };
+  }
+
+  delete(keys: ArrayLiterals): Query {
+    return { name: `tailrace_d${this.number}`, text: this.#deleteText, values: keys.texts() };
   }
 
   /** Deletes what lies in the range and is not among `kept`. */
@@ -82,7 +92,7 @@ export class TableStatements {
     return {
       name: `tailrace_r${this.number}${suffix(range)}`,
       text: `DELETE FROM ${qualified(this.plan.target)} AS t WHERE ${[...this.within(range, first), missing].join(" AND ")}`,
-      values: [...arrays(this.#keys, kept), ...rangeValues(range)],
+      values: [...filled(this.keys(), kept).texts(), ...rangeValues(range)],
     };
   }
 
@@ -97,7 +107,7 @@ export class TableStatements {
 
   /** A join with given keys, one array each from `$1` on, and the arrays' values. */
   amongKeys(keys: readonly TargetRow[]): { readonly join: string; readonly values: readonly string[] } {
-    return { join: `JOIN ${this.#unnest(this.#keys, "k")} ON ${this.#sameKey("k")}`, values: arrays(this.#keys, keys) };
+    return { join: `JOIN ${this.#unnest(this.#keys, "k")} ON ${this.#sameKey("k")}`, values: filled(this.keys(), keys).texts() };
   }
 
   copyText(): string {
@@ -150,7 +160,7 @@ function compileColumn(plan: ColumnPlan, bases: BaseTypes): Column {
     name: quoteName(plan.target),
     base,
     arrayType: scalar ? `${base}[]` : "text[]",
-    toArray: bare.has(base) ? bareArray : quotedArray,
+    form: bare.has(base) ? "bare" : "quoted",
   };
 }
 
@@ -168,8 +178,10 @@ const ordered = (value: string, column: Column): string => (bytewise.has(column.
 const sortedBy = (place: number, column: Column | undefined): string =>
   column === undefined ? "" : ordered(fromArray("s", column, place), column);
 
-const arrays = (columns: readonly Column[], rows: readonly TargetRow[]): readonly string[] =>
-  columns.map((column, i) => column.toArray(rows, i));
+export function filled(literals: ArrayLiterals, rows: Iterable<TargetRow>): ArrayLiterals {
+  for (const row of rows) literals.add(row);
+  return literals;
+}
 
 const rangeValues = ({ after, upTo }: MappedRange): readonly (string | null)[] => [...(after ?? []), ...(upTo ?? [])];
 

@@ -2,7 +2,7 @@
 import type { Chunk } from "../../core/contracts/change.js";
 import type { TablePlan } from "../../core/contracts/plan.js";
 import { TailraceError } from "../../core/errors.js";
-import type { Mapped, TableMapping, TargetRow } from "../../core/mapping/mapped.js";
+import type { Refusal, TableMapping, TargetRow } from "../../core/mapping/mapped.js";
 import { nameKey } from "../../core/apply/name-key.js";
 import { compileMapping } from "../../core/mapping/table-mapping.js";
 import { formatPosition, type Position } from "../../core/vocabulary/position.js";
@@ -43,27 +43,30 @@ export class TargetTable {
   }
 
   writes(entries: Iterable<Folded>): TableWrites {
-    const born: TargetRow[] = [];
-    const other: TargetRow[] = [];
-    const deleted: TargetRow[] = [];
+    const { statements } = this;
+    const born = statements.rows();
+    const other = statements.rows();
+    const deleted = statements.keys();
     for (const entry of entries) {
-      if (entry.after === null) deleted.push(this.mapKey(entry.table, entry.key, entry.at));
-      else (entry.born ? born : other).push(this.mapRow(entry.table, entry.after, entry.at));
+      if (entry.told === null) deleted.add(this.mapKey(entry.table, entry.key, entry.at));
+      else (entry.born ? born : other).add(this.mapRow(entry.table, entry.told.after, entry.at));
     }
     const upserts = [
-      ...(born.length === 0 ? [] : [this.statements.upsert(born, true)]),
-      ...(other.length === 0 ? [] : [this.statements.upsert(other, false)]),
+      ...(born.count === 0 ? [] : [statements.upsert(born, true)]),
+      ...(other.count === 0 ? [] : [statements.upsert(other, false)]),
     ];
-    const deletes = deleted.length === 0 ? [] : [this.statements.delete(deleted)];
-    return { upserts, deletes, rows: born.length + other.length + deleted.length };
+    const deletes = deleted.count === 0 ? [] : [statements.delete(deleted)];
+    return { upserts, deletes, rows: born.count + other.count + deleted.count };
   }
 
   mapRow(table: TableDescription, row: Row, at: Position): TargetRow {
-    return this.#accepted(this.mappingOf(table).map(row), () => keyOf(table, row), at);
+    const mapped = this.mappingOf(table).map(row);
+    return mapped.kind === "row" ? mapped.row : this.#refused(mapped, keyOf(table, row), at);
   }
 
   mapKey(table: TableDescription, key: Key, at: Position): TargetRow {
-    return this.#accepted(this.mappingOf(table).mapKey(key), () => key, at);
+    const mapped = this.mappingOf(table).mapKey(key);
+    return mapped.kind === "row" ? mapped.row : this.#refused(mapped, key, at);
   }
 
   mapRange(table: TableDescription, scope: Chunk["scope"], at: Position): MappedRange {
@@ -73,11 +76,10 @@ export class TargetTable {
     };
   }
 
-  #accepted(mapped: Mapped, key: () => Key, at: Position): TargetRow {
-    if (mapped.kind === "row") return mapped.row;
+  #refused(mapped: Refusal, key: Key, at: Position): never {
     throw new TailraceError(mapped.code, {
       what: mapped.reason,
-      where: { table: this.plan.source, column: mapped.column, key: nameKey(key()), position: formatPosition(at) },
+      where: { table: this.plan.source, column: mapped.column, key: nameKey(key), position: formatPosition(at) },
     });
   }
 }

@@ -1,27 +1,57 @@
 /** Values on their way to the server: array literals for `unnest`, lines for COPY. Both take PostgreSQL text input forms, null for NULL. */
 import type { TargetRow } from "../../core/mapping/mapped.js";
 
-/** One column of the rows. Numbers and booleans have no character that an array literal gives a meaning to. */
-export function bareArray(rows: readonly TargetRow[], column: number): string {
-  return `{${columnOf(rows, column, bare).join(",")}}`;
-}
+/** How a column's values are written: numbers and booleans have no character that an array literal gives a meaning to. */
+export type ArrayForm = "bare" | "quoted";
 
-/** Quoted always: an empty text, a blank, `NULL`, a brace or a comma then mean themselves. */
-export function quotedArray(rows: readonly TargetRow[], column: number): string {
-  return `{${columnOf(rows, column, quoted).join(",")}}`;
-}
+/**
+ * Rows that are on their way into one statement, a literal per column. Joined a few at a time: the values of a row are garbage before the collector has
+ * once looked at them, whereas a whole window's would be moved twice and then outlive it. A text that grows by each value would be a tree of as many pieces.
+ */
+export class ArrayLiterals {
+  readonly #pieces: readonly string[][];
+  #pending: TargetRow[] = [];
+  #count = 0;
 
-/** Joined at once: a text that grows by each value is a tree of as many pieces until somebody reads it, and outlives its window's making. */
-function columnOf(rows: readonly TargetRow[], column: number, form: (value: string) => string): readonly string[] {
-  const values: string[] = [];
-  for (const row of rows) {
-    const value = row[column] ?? null;
-    values.push(value === null ? "NULL" : form(value));
+  constructor(private readonly forms: readonly ArrayForm[]) {
+    this.#pieces = forms.map(() => []);
   }
-  return values;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(row: TargetRow): void {
+    this.#count += 1;
+    if (this.#pending.push(row) === rowsPerPiece) this.#join();
+  }
+
+  /** In the order of the forms. */
+  texts(): readonly string[] {
+    if (this.#pending.length > 0) this.#join();
+    return this.#pieces.map((pieces) => `{${pieces.join(",")}}`);
+  }
+
+  #join(): void {
+    const rows = this.#pending;
+    this.#pending = [];
+    for (const [column, form] of this.forms.entries()) this.#pieces[column]?.push(columnOf(rows, column, form === "bare" ? bare : quoted));
+  }
+}
+
+const rowsPerPiece = 128;
+
+function columnOf(rows: readonly TargetRow[], column: number, form: (value: string) => string): string {
+  return rows
+    .map((row) => {
+      const value = row[column] ?? null;
+      return value === null ? "NULL" : form(value);
+    })
+    .join(",");
 }
 
 const bare = (value: string): string => value;
+/** Quoted always: an empty text, a blank, `NULL`, a brace or a comma then mean themselves. */
 const quoted = (value: string): string => `"${needsEscape.test(value) ? value.replaceAll(escaped, "\\$&") : value}"`;
 const needsEscape = /["\\]/;
 const escaped = /["\\]/g;

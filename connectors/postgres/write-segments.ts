@@ -10,6 +10,7 @@ import type { Connection, Query } from "./connection.js";
 import type { Tally } from "../../core/apply/conservation.js";
 import type { TargetTables } from "./controls.js";
 import type { Fold } from "../../core/apply/fold.js";
+import { filled } from "./table-statements.js";
 import type { TableWrites, TargetTable } from "./target-table.js";
 import { copyBuffers } from "./text-forms.js";
 import type { ChunkSegment, Segment } from "../../core/apply/window-buffer.js";
@@ -79,7 +80,7 @@ function* mapped(table: TargetTable, chunk: ChunkSegment): Generator<TargetRow> 
 
 export const mergeQueries = (
   { statements }: TargetTable,
-  rows: Parameters<TargetTable["statements"]["upsert"]>[0],
+  rows: readonly TargetRow[],
   range: Parameters<TargetTable["statements"]["deleteRange"]>[0],
 ): readonly Query[] => [
   // Deleted first, so that a UNIQUE value which a missing row still holds is free.
@@ -87,5 +88,5 @@ export const mergeQueries = (
     range,
     rows.map((row) => statements.keyOf(row)),
   ),
-  ...(rows.length === 0 ? [] : [statements.upsert(rows, false)]),
+  ...(rows.length === 0 ? [] : [statements.upsert(filled(statements.rows(), rows), false)]),
 ];

@@ -8,43 +8,42 @@ import type { Change } from "../contracts/change.js";
 import { TailraceError } from "../errors.js";
 import type { Position } from "../vocabulary/position.js";
 import type { TableDescription } from "../vocabulary/table.js";
-import { type Key, keyText, type Row, type Value } from "../vocabulary/value.js";
+import { type Key, keyText, type Row } from "../vocabulary/value.js";
 
 export interface Folded {
   readonly key: Key;
-  /** Null: deleted. */
-  readonly after: Row | null;
+  /** The change that tells the row's state; null: deleted. Its row is made when it is asked for, so it is asked for once. */
+  readonly told: { readonly after: Row } | null;
   readonly born: boolean;
   /** The key that the row had before, when it was moved: what only the target knows of the row stands there. */
   readonly movedFrom: Key | null;
   readonly at: Position;
-  /** Names the columns of `after`. */
+  /** Names the columns of the row. */
   readonly table: TableDescription;
 }
 
 export class Fold {
   readonly #entries = new Map<string | number, Folded>();
   #taken = 0;
-  #bytes = 0;
 
   add(table: TableDescription, change: Change): void {
     const { at, key } = change;
     switch (change.kind) {
       case "create":
-        return this.#put({ key, after: change.after, born: true, movedFrom: null, at, table });
+        return this.#put({ key, told: change, born: true, movedFrom: null, at, table });
       case "update":
       case "state": {
         const known = this.#entries.get(foldKey(key));
         const [born, movedFrom] = known === undefined ? [false, null] : [known.born, known.movedFrom];
-        return this.#put({ key, after: change.after, born, movedFrom, at, table });
+        return this.#put({ key, told: change, born, movedFrom, at, table });
       }
       case "rekey": {
         const movedFrom = this.#originOf(change.from);
-        this.#put({ key: change.from, after: null, born: false, movedFrom: null, at, table });
-        return this.#put({ key, after: change.after, born: true, movedFrom, at, table });
+        this.#put({ key: change.from, told: null, born: false, movedFrom: null, at, table });
+        return this.#put({ key, told: change, born: true, movedFrom, at, table });
       }
       case "delete":
-        return this.#put({ key, after: null, born: false, movedFrom: null, at, table });
+        return this.#put({ key, told: null, born: false, movedFrom: null, at, table });
       default:
         throw new TailraceError("internal", { what: "a change without a kind" });
     }
@@ -67,14 +66,8 @@ export class Fold {
     return this.#taken - this.#entries.size;
   }
 
-  /** Roughly what the rows hold, superseded ones included. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   #put(entry: Folded): void {
     this.#taken += 1;
-    this.#bytes += entry.after === null ? 64 : bytesOf(entry.after);
     this.#entries.set(foldKey(entry.key), entry);
   }
 
@@ -82,7 +75,7 @@ export class Fold {
   #originOf(key: Key): Key | null {
     const known = this.#entries.get(foldKey(key));
     if (known === undefined) return key;
-    return known.movedFrom ?? (known.born || known.after === null ? null : key);
+    return known.movedFrom ?? (known.born || known.told === null ? null : key);
   }
 }
 
@@ -94,16 +87,4 @@ function foldKey(key: Key): string | number {
     if (Number.isSafeInteger(n)) return n;
   }
   return keyText(key);
-}
-
-export function bytesOf(row: Row): number {
-  let bytes = 64;
-  for (const value of row) bytes += bytesOfValue(value);
-  return bytes;
-}
-
-function bytesOfValue(value: Value): number {
-  if (typeof value === "string") return 16 + value.length;
-  if (value instanceof Uint8Array) return 64 + value.byteLength;
-  return 16;
 }

@@ -11,8 +11,8 @@ import { TailraceError } from "../errors.js";
 import type { TableId } from "../vocabulary/ids.js";
 import { comparePositions, formatPosition, isAbove, type Position } from "../vocabulary/position.js";
 import type { TableDescription } from "../vocabulary/table.js";
-import { keyText, type Row } from "../vocabulary/value.js";
-import { bytesOf, Fold } from "./fold.js";
+import { keyText, type Row, type Value } from "../vocabulary/value.js";
+import { Fold } from "./fold.js";
 
 export type Segment = LiveSegment | ChunkSegment;
 export interface LiveSegment {
@@ -51,10 +51,9 @@ export class WindowBuffer {
     }
     for (const change of part.changes) this.#inOrder(table.table, change.at);
     const fold = this.#liveFold(table.table);
-    const bytes = fold.bytes;
     for (const change of part.changes) fold.add(table, change);
     this.#rows += part.changes.length;
-    this.#bytes += fold.bytes - bytes;
+    this.#bytes += part.bytes;
   }
 
   get isFull(): boolean {
@@ -121,3 +120,16 @@ export class WindowBuffer {
 
 const continues = (first: KeyScope, second: KeyScope): boolean =>
   first.upTo !== null && second.after !== null && keyText(first.upTo) === keyText(second.after);
+
+/** Roughly what a row holds. */
+function bytesOf(row: Row): number {
+  let bytes = 64;
+  for (const value of row) bytes += bytesOfValue(value);
+  return bytes;
+}
+
+function bytesOfValue(value: Value): number {
+  if (typeof value === "string") return 16 + value.length;
+  if (value instanceof Uint8Array) return 64 + value.byteLength;
+  return 16;
+}

@@ -35,10 +35,13 @@ export interface ChangeEncoder {
   ): Promise<readonly EncodedPart[]>;
 }
 
-/** A record of a table topic or of `.snapshot`, taken apart. */
+/** A record of a table topic or of `.snapshot`: its place in the protocol, and what it says. */
 export interface DecodedRecord {
   readonly epoch: WriterEpoch;
   readonly at: Position;
+  /** What it takes in memory until its rows are made, roughly. */
+  readonly bytes: number;
+  /** May be made anew each time it is asked for, and so may the rows of a change. Throws `log.garbage` then for a value that is not what its schema says. */
   readonly body:
     | { readonly kind: "change"; readonly table: TableDescription; readonly change: Change }
     | { readonly kind: "chunk"; readonly table: TableDescription; readonly chunk: Chunk }
@@ -126,7 +129,8 @@ export interface Window {
   inSourceOrder(signal: AbortSignal): AsyncIterable<WindowPart>;
 }
 export type WindowPart =
-  | { readonly kind: "changes"; readonly table: TableDescription; readonly changes: readonly Change[] }
+  /** `bytes`: roughly what the changes take in memory once their rows are made. */
+  | { readonly kind: "changes"; readonly table: TableDescription; readonly changes: readonly Change[]; readonly bytes: number }
   | { readonly kind: "chunk"; readonly table: TableDescription; readonly chunk: Chunk };
 
 export type ReaderState =

@@ -3,18 +3,13 @@
  * position order, because one writer with one request in flight wrote it; everything below relies on that.
  */
 import type { DecodedRecord } from "../contracts/log.js";
-import type { StoredRecord } from "../contracts/log-store.js";
 import { type Offset, offset, type Topic } from "../vocabulary/ids.js";
 import { comparePositions, type Position } from "../vocabulary/position.js";
 
 export interface LaneEntry {
   readonly offset: number;
-  readonly bytes: number;
   readonly record: DecodedRecord;
 }
-
-/** What a record takes once it is decoded, roughly: its objects, and values that are larger in memory than on the wire. */
-export const heldBytes = ({ value }: StoredRecord): number => 200 + 3 * (value?.length ?? 0);
 
 export class Lane {
   /** Offset of the next record to be read. */
@@ -49,7 +44,7 @@ export class Lane {
 
   push(entry: LaneEntry): void {
     this.#entries.push(entry);
-    this.bytes += entry.bytes;
+    this.bytes += entry.record.bytes;
   }
 
   /** How many entries lie at or below `position`. */
@@ -70,7 +65,7 @@ export class Lane {
     if (n === 0) return [];
     const taken = n === this.#entries.length ? this.#entries : this.#entries.slice(0, n);
     this.#entries = n === this.#entries.length ? [] : this.#entries.slice(n);
-    for (const entry of taken) this.bytes -= entry.bytes;
+    for (const entry of taken) this.bytes -= entry.record.bytes;
     return taken;
   }
 

@@ -19,7 +19,7 @@ import { CutQueue, type Decision as QueueDecision, isExhausted, type ObeyedEpoch
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
 import { cutHeld, gap, isHeld, readLogId } from "./cuts-held.js";
 import { decodeUpToFailure } from "./each-record.js";
-import { heldBytes, Lane } from "./lane.js";
+import { Lane } from "./lane.js";
 import { direct, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
 import { defaultLimits, type LogReaderOptions, type ReaderLimits } from "./reader-options.js";
@@ -365,7 +365,7 @@ export class CutLogReader implements LogReader, WindowSource {
       if (this.#rules.memberByEpoch && record.epoch !== obeyed.epoch) return;
       if (comparePositions(record.at, obeyed.base.position) <= 0) return;
       if (this.#rules.skipApplied && !isAbove(record.at, applied)) lane.below += 1;
-      else lane.push({ offset: stored.offset, bytes: heldBytes(stored), record });
+      else lane.push({ offset: stored.offset, record });
     });
   }
 

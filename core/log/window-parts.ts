@@ -12,21 +12,24 @@ const changesPerPart = 1000;
 export function* toParts(entries: Iterable<LaneEntry>): Generator<WindowPart> {
   let table: TableDescription | null = null;
   let changes: Change[] = [];
+  let bytes = 0;
   for (const { record } of entries) {
     const { body } = record;
     if (body.kind === "counted") continue;
     if (table !== null && (body.kind === "chunk" || body.table !== table || changes.length === changesPerPart)) {
-      yield { kind: "changes", table, changes };
+      yield { kind: "changes", table, changes, bytes };
       table = null;
       changes = [];
+      bytes = 0;
     }
     if (body.kind === "chunk") yield { kind: "chunk", table: body.table, chunk: body.chunk };
     else {
       table = body.table;
       changes.push(body.change);
+      bytes += record.bytes;
     }
   }
-  if (table !== null) yield { kind: "changes", table, changes };
+  if (table !== null) yield { kind: "changes", table, changes, bytes };
 }
 
 /** Merges lists that are each in position order. At equal positions (the two halves of a key change) the order within a list stays. */

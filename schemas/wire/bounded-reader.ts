@@ -23,6 +23,16 @@ export class BoundedReader {
     if (this.#at !== this.#end) throw new WireFault(`${this.#end - this.#at} bytes are left over`);
   }
 
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Goes on at a place that it was at before, in the same bytes. */
+  goTo(at: number): void {
+    if (at > this.#end) throw truncated();
+    this.#at = at;
+  }
+
   get left(): number {
     return this.#end - this.#at;
   }

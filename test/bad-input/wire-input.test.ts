@@ -10,7 +10,7 @@ import { offset, topic } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { decompressedBytesMax } from "../../connectors/kafka/bounded-gzip.js";
 import "../../connectors/kafka/library.js";
-import { MapRegistry, never } from "../schemas/support.js";
+import { decodedWhole, MapRegistry } from "../schemas/support.js";
 
 const require = createRequire(import.meta.url);
 const row = (fields: unknown, more: object = {}): object => ({ type: "record", name: "x.Value", fields, ...more });
@@ -153,12 +153,10 @@ async function refused(registry: MapRegistry, value: Buffer): Promise<void> {
   const started = performance.now();
   const before = process.memoryUsage().rss;
   const record = { topic: topic("shop.t"), partition: 0, offset: offset(7), key: null, value, headers: [] };
-  const decoded = await createDecoder({ registry })
-    .decode([record], never)
-    .then(
-      (all) => all,
-      (thrown: unknown) => asTailraceError(thrown),
-    );
+  const decoded = await decodedWhole(createDecoder({ registry }), [record]).then(
+    (all) => all,
+    (thrown: unknown) => asTailraceError(thrown),
+  );
   expect(decoded).toMatchObject({ code: "log.garbage", where: { topic: "shop.t", partition: 0, offset: 7 } });
   expect(performance.now() - started).toBeLessThan(5_000);
   expect(process.memoryUsage().rss - before).toBeLessThan(200 << 20);

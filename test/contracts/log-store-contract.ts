@@ -118,15 +118,15 @@ function appendTests(host: LogStoreHost): void {
         },
       ];
       expect(await appender.append(records, patience())).toEqual([{ topic: name, partition: 0, base: 0 }]);
-      const plain = (stored: OutgoingRecord): unknown => ({
-        ...stored,
+      const plain = (stored: OutgoingRecord & { readonly offset: number }): unknown => ({
+        topic: stored.topic,
+        partition: stored.partition,
+        offset: stored.offset,
         key: stored.key === null ? null : [...stored.key],
         value: stored.value === null ? null : [...stored.value],
         headers: stored.headers.map(([header, value]) => [header, [...value]]),
       });
-      expect((await scanAll(store, name)).map(plain)).toEqual(
-        records.map((written, index) => plain({ ...written, offset: index } as OutgoingRecord)),
-      );
+      expect((await scanAll(store, name)).map(plain)).toEqual(records.map((written, index) => plain({ ...written, offset: index })));
     }));
 
   it("returns the base offset of every partition of an append, in any mixture", async () => {

@@ -51,6 +51,7 @@ describe("what is thrown", () => {
   it("is ours, or an assertion that ends as `internal`, or never leaves its folder", () => {
     const inFolder: Readonly<Record<string, RegExp>> = {
       WireFault: /^schemas\//,
+      UnreadSchema: /^schemas\//,
       OutOfOrder: /^core\/apply\//,
       LeftOut: /^connectors\/duckdb\/inspect\//,
       NotNow: /^connectors\/duckdb\/copy\//,

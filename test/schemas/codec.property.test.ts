@@ -9,7 +9,7 @@ import type { Row } from "../../core/vocabulary/value.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
 import { avroFieldNames } from "../../schemas/names.js";
-import { avscType, avscValue, MapRegistry, never, recordsOf, rowFor, stillClock, stored, tables } from "./support.js";
+import { avscType, avscValue, decodedWhole, MapRegistry, never, recordsOf, rowFor, stillClock, stored, tables } from "./support.js";
 
 const at = { cut: position(3, 2 ** 40, 0), epoch: writerEpoch(7) };
 const tablesWithRows = tables.chain((table) => fc.record({ table: fc.constant(table), rows: fc.array(rowFor(table), { maxLength: 6 }) }));
@@ -42,7 +42,7 @@ describe("codec", () => {
         const { encoder, decoder } = parts();
         const changes = changesOf(table, rows);
         const encoded = recordsOf(await encoder.encode({ kind: "changes", table, changes }, at, never));
-        const decoded = await decoder.decode(stored(encoded), never);
+        const decoded = await decodedWhole(decoder, stored(encoded));
         const bodies = decoded.flatMap((record) => (record === null || record.body.kind !== "change" ? [] : [record.body]));
         expect(bodies.map((body) => body.change)).toEqual(changes);
         for (const body of bodies) expect(body.table).toEqual(table);
@@ -61,7 +61,7 @@ describe("codec", () => {
         const bound = first === undefined ? null : keyOf(table, first);
         const scope = { kind: "range", after: last ? null : bound, upTo: last ? bound : null } as const;
         const part: BatchPart = { kind: "chunk", table, chunk: { reread: rereadId("r1"), scope, at: position(3, 9, 500), rows, last } };
-        const decoded = await decoder.decode(stored(recordsOf(await encoder.encode(part, at, never))), never);
+        const decoded = await decodedWhole(decoder, stored(recordsOf(await encoder.encode(part, at, never))));
         expect(decoded).toEqual([{ epoch: at.epoch, at: position(3, 9, 500), body: { kind: "chunk", table, chunk: part.chunk } }]);
       }),
       { numRuns: 300 },

@@ -7,7 +7,7 @@ import { offset, rereadId, topic, writerEpoch } from "../../core/vocabulary/ids.
 import { position } from "../../core/vocabulary/position.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
-import { column, MapRegistry, never, recordsOf, stillClock, stored, table } from "./support.js";
+import { column, decodedWhole, MapRegistry, never, recordsOf, stillClock, stored, table } from "./support.js";
 
 const at = { cut: position(0, 9), epoch: writerEpoch(1) };
 const orders = table("orders", [column("id", ["integer"]), column("any", ["blob", "integer", "raw", "real", "text"], { nullable: true })]);
@@ -43,7 +43,7 @@ beforeAll(async () => {
 const garbage = { code: "log.garbage", where: { topic: "shop.orders", partition: 0, offset: 0 } };
 const withValue = (record: StoredRecord, value: Uint8Array): StoredRecord => ({ ...record, value });
 const bytesOf = (record: StoredRecord): Buffer => Buffer.from(record.value ?? []);
-const decode = (...records: StoredRecord[]) => decoder.decode(records, never);
+const decode = (...records: StoredRecord[]) => decodedWhole(decoder, records);
 
 describe("decoder", () => {
   it("gives records in order, null for tombstones", async () => {
@@ -80,6 +80,15 @@ describe("decoder", () => {
     await expect(decode(withValue(created, broken))).rejects.toMatchObject({ ...garbage, message: "text is not UTF-8" });
     Buffer.from("\ufffdx", "utf8").copy(broken, where);
     expect((await decode(withValue(created, broken)))[0]?.body).toMatchObject({ change: { after: [1n, "\ufffdx"] } });
+  });
+
+  it("makes a row when it is asked for, and names its place when it cannot be made", async () => {
+    const broken = bytesOf(created);
+    broken[broken.indexOf("text", 0, "latin1")] = 0xff;
+    const [first] = await decoder.decode([withValue(created, broken)], never);
+    const change = first?.body.kind === "change" ? first.body.change : null;
+    expect(change).toMatchObject({ kind: "create", at: position(0, 8), key: [1n] });
+    expect(() => change?.kind === "create" && change.after).toThrow(expect.objectContaining(garbage));
   });
 
   it("believes no block count that the bytes cannot hold", async () => {
@@ -157,7 +166,7 @@ describe("schemas of strangers", () => {
     older.texts.push(JSON.stringify({ ...schema, fields: [op, before, after, source] }));
     const body = [2, "c".charCodeAt(0), 0, 2, 14, 0, 2, 38, ...Buffer.from('["0","5","0","900"]'), 0];
     const record = withValue({ ...created, key: null }, Buffer.from([0, 0, 0, 0, 1, ...body]));
-    const [decoded] = await createDecoder({ registry: older }).decode([record], never);
+    const [decoded] = await decodedWhole(createDecoder({ registry: older }), [record]);
     expect(decoded).toMatchObject({ epoch: 900, at: position(0, 5), body: { change: { kind: "create", key: [7n], after: [7n, null] } } });
   });
 });

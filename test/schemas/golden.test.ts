@@ -14,7 +14,7 @@ import type { Row } from "../../core/vocabulary/value.js";
 import { canonicalFingerprint } from "../../schemas/avro-types.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
-import { column, MapRegistry, never, recordsOf, stillClock, table } from "./support.js";
+import { column, decodedWhole, MapRegistry, never, recordsOf, stillClock, table } from "./support.js";
 
 const orders = table(
   "my orders",
@@ -114,7 +114,7 @@ describe("the wire format", () => {
         headers: record.headers.map(([name, value]) => [name, Buffer.from(value, "hex")]),
       }),
     );
-    const decoded = await createDecoder({ registry }).decode(stored, never);
+    const decoded = await decodedWhole(createDecoder({ registry }), stored);
     const bodies = decoded.flatMap((record) => (record === null ? [] : [record.body]));
     const changes = bodies.flatMap((body) => (body.kind === "change" ? [body.change] : []));
     const chunks = bodies.flatMap((body) => (body.kind === "chunk" ? [body.chunk] : []));

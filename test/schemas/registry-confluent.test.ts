@@ -14,7 +14,7 @@ import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
 import { confluentRegistry } from "../../schemas/registry/confluent.js";
 import { fault, RegistryServer } from "../support/registry.js";
-import { column, never, recordsOf, stillClock, stored, table } from "./support.js";
+import { column, decodedWhole, never, recordsOf, stillClock, stored, table } from "./support.js";
 
 const schemaText = (name: string): string => JSON.stringify({ type: "record", name, fields: [{ name: "id", type: "long" }] });
 const settingsFor = (url: string, auth: RegistrySettings["auth"] = null): RegistrySettings => ({ url, auth, ca: null });
@@ -62,7 +62,7 @@ describe.each([
       { cut: position(0, 3), epoch: writerEpoch(1) },
       never,
     );
-    const decoded = await createDecoder({ registry: reading }).decode(stored(recordsOf(encoded)), never);
+    const decoded = await decodedWhole(createDecoder({ registry: reading }), stored(recordsOf(encoded)));
     expect(decoded.map((record) => record?.body)).toEqual(changes.map((change) => ({ kind: "change", table: orders, change })));
   });
 

@@ -2,7 +2,8 @@
 import avsc from "avsc";
 import fc from "fast-check";
 import type { Clock } from "../../core/clock.js";
-import type { EncodedPart, EncodedRecord } from "../../core/contracts/log.js";
+import type { Change } from "../../core/contracts/change.js";
+import type { ChangeDecoder, DecodedRecord, EncodedPart, EncodedRecord } from "../../core/contracts/log.js";
 import type { StoredRecord } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
 import { groupId, offset, schemaVersion, tableId } from "../../core/vocabulary/ids.js";
@@ -44,6 +45,26 @@ export function table(name: string, columns: readonly ColumnDescription[], key: 
 
 export const recordsOf = (parts: readonly EncodedPart[]): readonly EncodedRecord[] =>
   parts.flatMap((part) => (part.kind === "records" ? part.records : []));
+
+/** Records with all that they say, as plain objects: rows are only made when they are asked for. */
+export async function decodedWhole(
+  decoder: ChangeDecoder,
+  records: readonly StoredRecord[],
+): Promise<readonly (Pick<DecodedRecord, "epoch" | "at" | "body"> | null)[]> {
+  const decoded = await decoder.decode(records, never);
+  return decoded.map((record) => (record === null ? null : { epoch: record.epoch, at: record.at, body: plainBody(record.body) }));
+}
+
+function plainBody(body: DecodedRecord["body"]): DecodedRecord["body"] {
+  return body.kind === "change" ? { ...body, change: plainChange(body.change) } : body;
+}
+
+function plainChange(change: Change): Change {
+  const { at, key } = change;
+  if (change.kind === "delete") return { kind: "delete", at, key, before: change.before };
+  const { after } = change;
+  return change.kind === "rekey" ? { kind: "rekey", at, from: change.from, key, after } : { kind: change.kind, at, key, after };
+}
 
 export const stored = (records: readonly EncodedRecord[]): readonly StoredRecord[] =>
   records.map((record, i) => ({ ...record, offset: offset(i) }));

@@ -19,7 +19,7 @@ export async function takeBatch(batch: Batch, signal: AbortSignal): Promise<Take
   const controls: Control[] = [];
   for await (const part of batch.parts(signal)) {
     if (part.kind === "control") controls.push(part.control);
-    else parts.push(part);
+    else parts.push(part.kind === "changes" ? { ...part, bytes: 0 } : part);
   }
   const phase = batch.end().phases.get(theGroup) ?? "streaming";
   return { parts, controls, phase, to: batch.position };

@@ -81,7 +81,12 @@ export function windowOf(options: WindowOptions): Window & { readonly timesRead:
   };
 }
 
-export const changesOf = (table: TableDescription, ...changes: readonly Change[]): WindowPart => ({ kind: "changes", table, changes });
+export const changesOf = (table: TableDescription, ...changes: readonly Change[]): WindowPart => ({
+  kind: "changes",
+  table,
+  changes,
+  bytes: changes.length * 300,
+});
 
 export const chunkOf = (
   table: TableDescription,

@@ -42,14 +42,14 @@ export class TableWriter {
   changes(entries: Iterable<Folded>): number {
     const gone: Key[] = [];
     const puts: Put[] = [];
-    for (const { table, key, after, movedFrom, at } of entries) {
+    for (const { table, key, told, movedFrom, at } of entries) {
       const here = this.table.keyOf(table, key, at);
-      if (after === null) {
+      if (told === null) {
         gone.push(here);
         continue;
       }
       const base = movedFrom === null ? null : this.table.readWhole(this.table.keyOf(table, movedFrom, at));
-      puts.push({ key: here, told: this.table.told(table, after, at), at, base });
+      puts.push({ key: here, told: this.table.told(table, told.after, at), at, base });
     }
     for (const key of gone) this.#remove(key);
     for (const put of puts) this.#put(put);

@@ -5,7 +5,6 @@ import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../../connectors/embedded-log/embedded-log.js";
 import { packBatch, unpackBatch } from "../../../connectors/embedded-log/batch.js";
-import type { Header } from "../../../core/contracts/log-store.js";
 import { offset } from "../../../core/vocabulary/ids.js";
 import { describeLogStore } from "../../contracts/log-store-contract.js";
 import {
@@ -255,8 +254,11 @@ describe("headers in the file", () => {
     ] as const;
     const records = [headers, []].map((of) => ({ topic: randomTopic(), partition: 0, key: null, value: Buffer.from("v"), headers: of }));
     const { count, bytes } = packBatch(records, 0, { records: 10, bytes: 1_000_000 });
-    const read: (readonly Header[])[] = [];
-    unpackBatch(bytes, count, (_, __, ___, of) => void read.push(of));
-    expect(read).toEqual([headers, []]);
+    const read = unpackBatch({ topic: randomTopic(), partition: 0, first: 7, bytes }, count);
+    expect(read.map((record) => record.headers)).toEqual([headers, []]);
+    expect(read.map(({ offset: at, key, value }) => [at, key, String(value)])).toEqual([
+      [7, null, "v"],
+      [8, null, "v"],
+    ]);
   });
 });

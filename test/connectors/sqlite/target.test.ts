@@ -173,7 +173,7 @@ const at = { history: 0, order: 1, index: 0 };
 const column = (name) => ({ name, declaredType: "", nullable: true, generated: false, classes: ["text"] });
 const table = { table: "t", group: 1, schema: 1, columns: [column("id"), column("code")], key: [0] };
 const changes = [{ kind: "create", at, key: ["1"], after: ["1", "a"] }];
-async function* parts() { yield { kind: "changes", table, changes }; }
+async function* parts() { yield { kind: "changes", table, changes, bytes: 300 }; }
 const after = { logId: "l", position: at, epoch: 1, counts: new Map(), offset: 0, ends: new Map(), anchor: new Uint8Array(), phase: "streaming" };
 await session.apply({ before: null, after: () => after, controls: [], records: 1, parts, inSourceOrder: parts }, never);
 `;

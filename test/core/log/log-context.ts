@@ -60,12 +60,13 @@ const decoder: ChangeDecoder = {
       const table = described.get(line.table) ?? description(line.table);
       const at = parsePosition(line.at);
       const epoch = writerEpoch(line.epoch);
+      const bytes = 200 + 3 * stored.value.length;
       if (line.id === null) {
         const chunk = { reread: rereadId("r"), scope: { kind: "range", after: null, upTo: null }, at, rows: [], last: true } as const;
-        return { epoch, at, body: { kind: "chunk", table, chunk } };
+        return { epoch, at, bytes, body: { kind: "chunk", table, chunk } };
       }
       const key = [BigInt(line.id)];
-      return { epoch, at, body: { kind: "change", table, change: { kind: "create", at, key, after: key } } };
+      return { epoch, at, bytes, body: { kind: "change", table, change: { kind: "create", at, key, after: key } } };
     });
   },
 };

@@ -127,7 +127,7 @@ async function carryBack(sides: TwoSides, signal: AbortSignal): Promise<void> {
     const controls: Control[] = [];
     for await (const part of batch.parts(signal)) {
       if (part.kind === "control") controls.push(part.control);
-      else parts.push(part);
+      else parts.push(part.kind === "changes" ? { ...part, bytes: 0 } : part);
     }
     batch.end();
     await session.apply(windowOf({ before: session.applied, parts, controls, to: batch.position }), signal);
