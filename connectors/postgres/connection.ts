@@ -140,7 +140,12 @@ export class Connection implements AsyncDisposable {
 
   /** Legal on a pipelined connection. Answers when every statement was answered or the connection is gone; rejects never. */
   async pipeline(queries: readonly Query[]): Promise<PipelineResult> {
-    const settled = await Promise.allSettled(queries.map((query) => this.query(query)));
+    const { socket } = this.opened;
+    // One write for all of them: each costs a call to the system, and wakes the server.
+    socket.cork();
+    const asked = queries.map((query) => this.query(query));
+    socket.uncork();
+    const settled = await Promise.allSettled(asked);
     // 25P02: not executed because an earlier statement failed. Should that be all there is, it is the failure.
     const failures = settled.flatMap((one, index) => (one.status === "rejected" ? [{ index, error: one.reason as unknown }] : []));
     const failure = failures.find(({ error }) => sqlState(error) !== "25P02") ?? failures[0] ?? null;

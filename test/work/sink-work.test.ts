@@ -2,7 +2,8 @@
  * Work at PostgreSQL is counted, not timed: a statement more per window, or per row, fails here, on any machine. What each number was when it was
  * written down stands beside it.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Socket } from "node:net";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import { position } from "../../core/vocabulary/position.js";
 import { contractPipeline, never, nothingStale, Owner, planOf, planTable } from "../contracts/target-fixtures.js";
@@ -62,6 +63,24 @@ describe("what the sink asks of PostgreSQL", () => {
     for (const { executed, simple } of asked) expect({ executed, simple }).toEqual({ executed: 5, simple: 2 });
     // The COPY's window has had the statement of the counts parsed.
     expect(asked.map(({ parsed }) => parsed)).toEqual([4, 0, 0]);
+  });
+
+  it("goes out in one write: each costs a call to the system, and wakes the server", async () => {
+    // The runtime puts bare buffers in the place of what `_writev` was called with.
+    const [one, many] = [vi.spyOn(Socket.prototype, "_write"), vi.spyOn(Socket.prototype, "_writev")];
+    await owner.apply(changesOf(orders, ...mixedChanges(100, rows + 4 * window, 10 + 4 * window)));
+    const writes = [
+      ...one.mock.calls.map(([chunk], i) => ({ socket: one.mock.contexts[i], text: String(chunk) })),
+      ...many.mock.calls.map(([chunks], i) => ({
+        socket: many.mock.contexts[i],
+        text: chunks.map((each) => String(each.chunk ?? each)).join(""),
+      })),
+    ];
+    vi.restoreAllMocks();
+    // Of the sink's own sockets; the proxy's hand on what they are given.
+    const ours = writes.filter(({ socket }) => socket instanceof Socket && socket.remotePort === Number(new URL(proxy.url).port));
+    const { socket } = ours.find(({ text }) => text.includes("COMMIT")) ?? {};
+    expect(ours.filter((write) => write.socket === socket)).toHaveLength(1);
   });
 
   it("waits for no answer inside a window: BEGIN to COMMIT go out together", async () => {
