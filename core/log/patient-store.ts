@@ -5,29 +5,33 @@
  */
 import type { Clock } from "../clock.js";
 import type { Bounds, LogAppender, LogStore, LogTail, StoredRecord, TopicSpec } from "../contracts/log-store.js";
-import { inTime } from "../in-time.js";
+import { Patience } from "../in-time.js";
 import type { Offset, Topic } from "../vocabulary/ids.js";
 
 export class PatientStore implements LogStore {
+  readonly #patience: Patience;
+
   constructor(
     private readonly store: LogStore,
-    private readonly clock: Clock,
-    private readonly patienceMs = 45_000,
-  ) {}
+    clock: Clock,
+    patienceMs = 45_000,
+  ) {
+    this.#patience = new Patience(clock, patienceMs);
+  }
 
   ensure(topics: readonly TopicSpec[], signal: AbortSignal): Promise<void> {
     return this.store.ensure(topics, signal);
   }
 
   bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds> {
-    return this.#inTime("asking where topics begin and end", this.store.bounds(topics, signal));
+    return this.#patience.inTime("asking where topics begin and end", this.store.bounds(topics, signal));
   }
 
   async appender(signal: AbortSignal): Promise<LogAppender> {
-    const appender = await this.#inTime("opening a producer", this.store.appender(signal));
+    const appender = await this.#patience.inTime("opening a producer", this.store.appender(signal));
     return {
-      append: (records, until) => this.#inTime("appending to the log", appender.append(records, until)),
-      [Symbol.asyncDispose]: () => this.#inTime("closing a producer", appender[Symbol.asyncDispose]()),
+      append: (records, until) => this.#patience.inTime("appending to the log", appender.append(records, until)),
+      [Symbol.asyncDispose]: () => this.#patience.inTime("closing a producer", appender[Symbol.asyncDispose]()),
     };
   }
 
@@ -40,7 +44,7 @@ export class PatientStore implements LogStore {
     const pages = this.store.scan(topic, partition, range, signal)[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const page = await this.#inTime("reading from the log", pages.next());
+        const page = await this.#patience.inTime("reading from the log", pages.next());
         if (page.done === true) return;
         yield page.value;
       }
@@ -50,13 +54,13 @@ export class PatientStore implements LogStore {
   }
 
   async tail(from: ReadonlyMap<Topic, readonly Offset[]>, signal: AbortSignal): Promise<LogTail> {
-    const tail = await this.#inTime("opening a reader", this.store.tail(from, signal));
+    const tail = await this.#patience.inTime("opening a reader", this.store.tail(from, signal));
     return {
-      next: (waitMs, until) => this.#inTime("reading from the log", tail.next(waitMs, until), waitMs),
+      next: (waitMs, until) => this.#patience.inTime("reading from the log", tail.next(waitMs, until), waitMs),
       pause: (topic, partition) => tail.pause(topic, partition),
       resume: (topic, partition) => tail.resume(topic, partition),
-      seek: (topic, partition, to) => this.#inTime("going to another place in the log", tail.seek(topic, partition, to)),
-      [Symbol.asyncDispose]: () => this.#inTime("closing a reader", tail[Symbol.asyncDispose]()),
+      seek: (topic, partition, to) => this.#patience.inTime("going to another place in the log", tail.seek(topic, partition, to)),
+      [Symbol.asyncDispose]: () => this.#patience.inTime("closing a reader", tail[Symbol.asyncDispose]()),
     };
   }
 
@@ -68,11 +72,8 @@ export class PatientStore implements LogStore {
     return this.store.trim(below, keep);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#inTime("closing the log", this.store[Symbol.asyncDispose]());
-  }
-
-  #inTime<T>(what: string, promise: PromiseLike<T>, moreMs = 0): Promise<T> {
-    return inTime(promise, { clock: this.clock, ms: this.patienceMs + moreMs, what });
+  async [Symbol.asyncDispose](): Promise<void> {
+    using patience = this.#patience;
+    await patience.inTime("closing the log", this.store[Symbol.asyncDispose]());
   }
 }
