@@ -22,7 +22,8 @@ async function main(file: string, asked: { readonly rate: number; readonly secon
   const atUs: number[] = [];
   const began = performance.now();
   const cpu = process.cpuUsage();
-  while (atUs.length < rate * seconds) {
+  // At no rate nothing is written, and the time passes all the same.
+  while (atUs.length < rate * seconds || (rate === 0 && performance.now() - began < seconds * 1_000)) {
     const due = Math.min(rate * seconds, Math.floor(((performance.now() - began) * rate) / 1000));
     while (atUs.length < due) {
       insert.run(...bound(order(firstId + atUs.length, 0)));
@@ -32,5 +33,5 @@ async function main(file: string, asked: { readonly rate: number; readonly secon
   }
   const { user, system } = process.cpuUsage(cpu);
   database.close();
-  process.send?.({ firstId, atUs, cpuUsPerCommit: (user + system) / atUs.length } satisfies Commits);
+  process.send?.({ firstId, atUs, cpuUsPerCommit: (user + system) / Math.max(1, atUs.length) } satisfies Commits);
 }

@@ -26,6 +26,8 @@ interface Figure {
   readonly mostMs: number;
   /** µs per commit. */
   readonly cpu: Readonly<Record<string, number>>;
+  /** Part of a core, in percent. */
+  readonly core: Readonly<Record<string, number>>;
 }
 interface Line {
   readonly log: LogKind;
@@ -78,26 +80,40 @@ export const latency: Bench = async (options) => {
 
 function tableOf(figures: readonly Figure[], variants: readonly { readonly log: LogKind; readonly rate: number }[]) {
   return {
-    title: "commit ▸ visible: ms, median (least-most) of the rounds; CPU µs per commit",
-    columns: ["log", "transactions/s", "p50 ms", "p99 ms", "most ms", "source µs", "sink µs", "postgres µs", "broker µs"],
+    title: "commit ▸ visible: ms, median (least-most) of the rounds; CPU µs per commit, and part of a core",
+    columns: [
+      "log",
+      "transactions/s",
+      "p50 ms",
+      "p99 ms",
+      "most ms",
+      "source µs",
+      "sink µs",
+      "postgres µs",
+      "broker µs",
+      "source %",
+      "sink %",
+    ],
     rows: variants.map(({ log, rate }) => {
       const found = figures.filter((figure) => figure.log === log && figure.rate === rate);
       const cpu = (process: string): string | null => {
         const values = found.flatMap((figure) => figure.cpu[process] ?? []);
-        return values.length === 0 ? null : rounded(median(values), 0);
+        return values.length === 0 || rate === 0 ? null : rounded(median(values), 0);
       };
+      const core = (process: string): string => rounded(median(found.map((figure) => figure.core[process] ?? Number.NaN)), 1);
+      const ms = (values: readonly number[], digits: number): string | null => (rate === 0 ? null : spread(values, digits));
       return [
         log,
         rate,
-        spread(
+        ms(
           found.map((figure) => figure.p50Ms),
           1,
         ),
-        spread(
+        ms(
           found.map((figure) => figure.p99Ms),
           1,
         ),
-        spread(
+        ms(
           found.map((figure) => figure.mostMs),
           0,
         ),
@@ -105,6 +121,8 @@ function tableOf(figures: readonly Figure[], variants: readonly { readonly log: 
         cpu("sink"),
         cpu("postgres"),
         cpu("broker"),
+        core("source"),
+        core("sink"),
       ];
     }),
   };
@@ -137,12 +155,25 @@ async function measured(
   );
   const onlooker = await connect(pipeline.url);
   const seen = look(onlooker, firstId, commits, () => pipeline.refuseEnded());
+  const began = performance.now();
   const { atUs } = await writer(line.file, [rate, warmUpSeconds + seconds, firstId]);
   const seenUs = await seen;
-  const cpu = meter.perRow(commits);
+  const cpu = meter.perRow(Math.max(1, commits));
+  const tookUs = (performance.now() - began) * 1_000;
+  const core = Object.fromEntries(Object.entries(cpu).map(([name, us]) => [name, (100 * us * Math.max(1, commits)) / tookUs]));
   await onlooker.end();
   const ms = atUs.map((committed, i) => ((seenUs[i] ?? Number.NaN) - committed) / 1000).slice(rate * warmUpSeconds);
-  return { log, rate, round, commits: ms.length, p50Ms: percentile(ms, 0.5), p99Ms: percentile(ms, 0.99), mostMs: Math.max(...ms), cpu };
+  return {
+    log,
+    rate,
+    round,
+    commits: ms.length,
+    p50Ms: percentile(ms, 0.5),
+    p99Ms: percentile(ms, 0.99),
+    mostMs: Math.max(...ms),
+    cpu,
+    core,
+  };
 }
 
 async function writer(file: string, words: readonly number[]): Promise<Commits> {

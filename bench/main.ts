@@ -43,7 +43,7 @@ const count = (text: string | undefined, fallback: number): number => {
 };
 const options: BenchOptions = {
   count: (name, fallback, quick) => count(values[name], values.quick ? quick : fallback),
-  rates: (values.rates ?? "100,1000").split(",").map((rate) => count(rate, 0)),
+  rates: (values.rates ?? "100,1000").split(",").map((rate) => (rate === "0" ? 0 : count(rate, 0))),
   logs: values.logs.split(",").filter((log) => log === "embedded" || log === "kafka"),
   only: values.only?.split(",") ?? null,
   profile: values.profile ?? null,
