@@ -22,6 +22,7 @@ import { httpAddress } from "../pipeline/places.js";
 import { installedTables, refuseUninstalled } from "../pipeline/source.js";
 import { holdTargetPlace } from "../pipeline/target.js";
 import type { ChildReport, Role } from "../supervisor/messages.js";
+import { keepHeapLean } from "./lean-heap.js";
 import { watchLoop } from "./loop-watch.js";
 
 export interface ServeOptions {
@@ -35,6 +36,7 @@ const reportEveryMs = 500;
 const graceMs = 30_000;
 
 export async function serveRole({ settings, role, level }: ServeOptions, signal: AbortSignal): Promise<void> {
+  keepHeapLean();
   const log = createLogger({ level, base: { service: role, pipeline: settings.pipeline } });
   const metrics = prometheusMetrics({ pipeline: settings.pipeline, service: role });
   const host = new RoleHost(settings, role);
