@@ -43,6 +43,6 @@ export const defaultLimits: ReaderLimits = {
   watchdogMs: 30_000,
   verifyMs: 5_000,
   aheadBytes: 256 << 10,
-  showBytes: 2 << 20,
+  showBytes: 4 << 20,
   gatherMs: 50,
 };
