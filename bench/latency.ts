@@ -53,9 +53,8 @@ export const latency: Bench = async (options) => {
       for (const { line, rate } of turns(variants, round)) {
         const figure = await line.pipeline.run(["source", "sink"], () => measured(place, line, { rate, seconds, round }));
         figures.push(figure);
-        options.say(
-          `round ${round} of ${rounds}: ${line.log} ${rate}/s: p50 ${rounded(figure.p50Ms, 1)} ms, p99 ${rounded(figure.p99Ms, 1)} ms`,
-        );
+        const found = rate === 0 ? "" : `: p50 ${rounded(figure.p50Ms, 1)} ms, p99 ${rounded(figure.p99Ms, 1)} ms`;
+        options.say(`round ${round} of ${rounds}: ${line.log} ${rate}/s${found}`);
       }
     }
   } finally {
