@@ -24,7 +24,7 @@ export interface CopyReaderOptions {
 export type AskView = <M extends Method<View>>(method: M, request: Request<M, View>[0]) => Promise<Answer<M, View>>;
 type Work<T> = (ask: AskView, it: ReadTable) => Promise<T>;
 
-/** A copy is held until reading is worth more than getting it ready. */
+/** A copy is held until reading is worth more than getting it ready: where a log of many small commits is replayed first, that takes seconds. */
 const heldPerPrepared = 4;
 
 export class CopyReader implements AsyncDisposable {
@@ -80,10 +80,11 @@ export class CopyReader implements AsyncDisposable {
     if (known !== null && !hasChanged && (!isDue || samePosition(this.#views.position(), known.at))) return { view: known, ask };
     const view = this.#views.take(known);
     this.#view = null;
+    const startedMs = clock.monotonicMs();
     await ask("attach", { path: view.path, tables: tables.all() });
     this.#view = view;
     this.#takenMs = clock.monotonicMs();
-    this.#preparedMs = 0;
+    this.#preparedMs = this.#takenMs - startedMs;
     return { view, ask };
   }
 
