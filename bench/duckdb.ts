@@ -74,7 +74,7 @@ export const duckdb: Bench = async (options) => {
     ],
     tables: [
       {
-        title: "cycles: time, CPU seconds per million rows compared, peak RSS of the comparing process",
+        title: "cycles: time, CPU seconds per million rows of the table, peak RSS of the comparing process",
         columns: ["rows", "what", "copy ms", "compare ms", "changes", "cpu s/1M", "peak MiB"],
         rows: figures.map((f) => [
           rounded(f.rows, 0),

@@ -151,9 +151,9 @@ async function expectEqual(what: string): Promise<void> {
     const list = `json_array(id, v, flag, amount::VARCHAR, epoch_us("at")::VARCHAR, f::VARCHAR, s, to_json(list)::VARCHAR)::VARCHAR`;
     const [all] = await application.run(`SELECT coalesce(string_agg(${list}, chr(10) ORDER BY id), '') FROM ${name}`);
     const told = [...(follower.rows.get(number) ?? [])].toSorted(([a], [b]) => a - b).map(([, row]) => row);
-    const there = String(all?.[0])
-      .split("\n")
-      .filter((line) => line !== "");
+    const text = all?.[0];
+    if (typeof text !== "string") throw new Error("a text was asked for");
+    const there = text.split("\n").filter((line) => line !== "");
     // Before they are compared as a whole: a message of two megabytes helps nobody.
     const different = there.findIndex((row, i) => told[i] !== row);
     expect([told[different], told.length], `${name} ${what}`).toEqual([there[different], there.length]);
