@@ -15,6 +15,7 @@ export interface CopyReaderOptions {
   readonly directory: CaptureDirectory;
   readonly tables: ReadableTables;
   readonly clock: Clock;
+  /** At least; 0: not at all. */
   readonly heldMs: number;
   readonly memoryMb: number;
   /** null: beside the connector's own code. */
@@ -75,7 +76,7 @@ export class CopyReader implements AsyncDisposable {
     const ask: AskView = (method, request) => engine.call(method, [request] as unknown as Request<typeof method, View>, signal);
     const { clock, tables, heldMs } = this.options;
     const hasChanged = tables.look();
-    const isDue = clock.monotonicMs() - this.#takenMs >= Math.max(heldMs, heldPerPrepared * this.#preparedMs);
+    const isDue = heldMs === 0 || clock.monotonicMs() - this.#takenMs >= Math.max(heldMs, heldPerPrepared * this.#preparedMs);
     const known = this.#view;
     if (known !== null && !hasChanged && (!isDue || samePosition(this.#views.position(), known.at))) return { view: known, ask };
     const view = this.#views.take(known);

@@ -127,7 +127,7 @@ test("a copy whose log takes long to replay is held for as long as makes that wo
   await sides.sync();
   // A second passes with each look at this clock, so that attaching a copy took one.
   let nowMs = 0;
-  const reader = await sides.sourceReader(0, { ...systemClock, monotonicMs: () => (nowMs += 1_000) });
+  const reader = await sides.sourceReader(1, { ...systemClock, monotonicMs: () => (nowMs += 1_000) });
   const first = await reader.position(never);
   await sides.file.run("INSERT INTO t VALUES (100)");
   const second = await sides.told();
