@@ -10,6 +10,7 @@ import { from as copyFrom } from "pg-copy-streams";
 import { LiveCopier, type PrivateCopy } from "../connectors/duckdb/copy/live-copy.js";
 import { removeDatabase } from "../connectors/duckdb/copy/private-file.js";
 import type { DuckTable } from "../connectors/duckdb/duck-table.js";
+import { defaultMemoryMb } from "../connectors/duckdb/duckdb-source.js";
 import type { CycleAnswer } from "../connectors/duckdb/engine/engine.js";
 import { EngineProcess } from "../connectors/duckdb/engine/engine-process.js";
 import { systemClock } from "../core/clock.js";
@@ -20,7 +21,7 @@ import { type BenchPlace, connect, openPlace } from "./place.js";
 import { CpuMeter, memoryMiB, treeCpuUs } from "./process-figures.js";
 import { rounded } from "./report.js";
 
-const memoryMb = 1_024;
+const memoryMb = defaultMemoryMb;
 const never = new AbortController().signal;
 const columns = {
   id: "BIGINT",
@@ -74,7 +75,7 @@ export const duckdb: Bench = async (options) => {
     ],
     tables: [
       {
-        title: "cycles: time, CPU seconds per million rows compared, peak RSS of the comparing process",
+        title: "cycles: time, CPU seconds per million rows of the table, peak RSS of the comparing process",
         columns: ["rows", "what", "copy ms", "compare ms", "changes", "cpu s/1M", "peak MiB"],
         rows: figures.map((f) => [
           rounded(f.rows, 0),

@@ -15,6 +15,7 @@ export interface CopyReaderOptions {
   readonly directory: CaptureDirectory;
   readonly tables: ReadableTables;
   readonly clock: Clock;
+  /** At least; 0: not at all. */
   readonly heldMs: number;
   readonly memoryMb: number;
   /** null: beside the connector's own code. */
@@ -24,7 +25,7 @@ export interface CopyReaderOptions {
 export type AskView = <M extends Method<View>>(method: M, request: Request<M, View>[0]) => Promise<Answer<M, View>>;
 type Work<T> = (ask: AskView, it: ReadTable) => Promise<T>;
 
-/** A copy is held until reading is worth more than getting it ready. */
+/** A copy is held until reading is worth more than getting it ready: where a log of many small commits is replayed first, that takes seconds. */
 const heldPerPrepared = 4;
 
 export class CopyReader implements AsyncDisposable {
@@ -75,15 +76,16 @@ export class CopyReader implements AsyncDisposable {
     const ask: AskView = (method, request) => engine.call(method, [request] as unknown as Request<typeof method, View>, signal);
     const { clock, tables, heldMs } = this.options;
     const hasChanged = tables.look();
-    const isDue = clock.monotonicMs() - this.#takenMs >= Math.max(heldMs, heldPerPrepared * this.#preparedMs);
+    const isDue = heldMs === 0 || clock.monotonicMs() - this.#takenMs >= Math.max(heldMs, heldPerPrepared * this.#preparedMs);
     const known = this.#view;
     if (known !== null && !hasChanged && (!isDue || samePosition(this.#views.position(), known.at))) return { view: known, ask };
     const view = this.#views.take(known);
     this.#view = null;
+    const startedMs = clock.monotonicMs();
     await ask("attach", { path: view.path, tables: tables.all() });
     this.#view = view;
     this.#takenMs = clock.monotonicMs();
-    this.#preparedMs = 0;
+    this.#preparedMs = this.#takenMs - startedMs;
     return { view, ask };
   }
 

@@ -180,13 +180,13 @@ export class CycleReader {
     // Asked for before the copy is taken: then the copy holds whatever was committed before the asking.
     const asked = readRequests(directory);
     const sinceMs = watch.look();
+    const startedMs = this.#options.monotonicMs();
     const fresh = await this.#takeCopy(signal);
     const wanted = applyRequests(this.#state.rereads, asked, this.#options.tables);
     const begins = [...this.#begins, ...wanted.begins];
     const establish = withheldTables(wanted.rereads);
     const touched = this.#touchedTables(fresh).filter((n) => !establish.includes(n));
     const reads = isReading(wanted.rereads);
-    const startedMs = this.#options.monotonicMs();
     const answer = await ask(
       "cycle",
       [
@@ -209,7 +209,7 @@ export class CycleReader {
       copyMs: fresh?.tookMs ?? 0,
       copyTier: fresh?.tier ?? "same",
       copyAttempts: fresh?.attempts ?? 0,
-      compareMs: this.#options.monotonicMs() - startedMs,
+      compareMs: this.#options.monotonicMs() - startedMs - (fresh?.tookMs ?? 0),
       rowsCompared: answer.rowsCompared,
       changes: told,
     };

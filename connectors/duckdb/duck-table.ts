@@ -30,6 +30,8 @@ export interface TableSql {
   /** What a copy attached as `src` has of it, with the key column that it may lack; to stand behind FROM. */
   readonly relation: string;
   readonly keys: readonly KeySql[];
+  /** A row's number in the relation, the same for as long as its row group is not written anew; null: it has none, or none that can be asked for. */
+  readonly place: string | null;
   /** JSON array of all columns of a relation with this alias. */
   readonly row: (alias: string) => string;
   /** JSON array of key columns `k0`, `k1`, … of a relation with this alias. */
@@ -63,6 +65,7 @@ export function tableSql(table: DuckTable): TableSql {
   return {
     relation: table.mode === "keyed" ? stored : withRowKeys(stored, own.map(({ name, type }) => type.json(name)).join(", ")),
     keys,
+    place: table.mode === "rows" || columns.some(({ name }) => name.toLowerCase() === '"rowid"') ? null : "rowid",
     row: (alias) => `json_array(${columns.map(({ name, type }) => type.json(`${alias}.${name}`)).join(", ")})`,
     key: (alias) => `json_array(${keys.map(({ type }, i) => type.json(`${alias}.k${i}`)).join(", ")})`,
     // In mode `rows` the key says everything.
@@ -95,7 +98,7 @@ export function textLiterals(table: DuckTable, texts: readonly string[]): readon
 
 /** Changes when the stored hashes or keys could mean something else. */
 export const signatureOf = ({ mode, description }: DuckTable): string =>
-  JSON.stringify([1, mode, description.columns.map(({ name, declaredType }) => [name, declaredType]), description.key]);
+  JSON.stringify([2, mode, description.columns.map(({ name, declaredType }) => [name, declaredType]), description.key]);
 
 /** `k0, k1, …`, each with this in front. */
 export const keyColumns = (table: DuckTable, prefix = ""): string => table.description.key.map((_, i) => `${prefix}k${i}`).join(", ");

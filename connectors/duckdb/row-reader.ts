@@ -44,7 +44,7 @@ export interface DuckDbRowReaderOptions extends CaptureDirectoryOptions {
   readonly targetText: TargetText;
   readonly memoryMb: number;
   readonly clock?: Clock;
-  /** How long a copy is held at least. */
+  /** How long a copy is held at least; 0: every answer is of the newest. */
   readonly heldMs?: number;
   /** The built program of the process that reads. */
   readonly program?: string;

@@ -251,9 +251,10 @@ test("a key that is none, a file that is none and an encrypted or newer one are 
   header.writeBigUInt64LE(999n, 12);
   writeFileSync(join(folder, "no.duckdb"), header);
   expect((await ask("plan")).stderr).toContain("source.storage-version");
-  header.writeBigUInt64LE(67n, 12);
-  header.writeBigUInt64LE(1n, 20);
-  writeFileSync(join(folder, "no.duckdb"), header);
+  await application.run(`SET force_mbedtls_unsafe = true; ATTACH '${join(folder, "secret.duckdb")}' AS secret (ENCRYPTION_KEY 'key');
+    CREATE TABLE secret.t AS SELECT range AS id FROM range(10); CHECKPOINT secret; INSERT INTO secret.t VALUES (10)`);
+  settings({ source: { kind: "duckdb", path: "./secret.duckdb" } });
   expect((await ask("plan")).stderr).toContain("source.encrypted");
+  expect(await ask("doctor")).toMatchObject({ code: 3, stdout: expect.stringContaining("source.encrypted") as unknown });
   expect(existsSync(join(folder, "stock.duckdb"))).toBe(true);
 });

@@ -1,5 +1,5 @@
 /**
- * Source, sink, engine and application killed again and again while money moves: at the target the sum is never off, and at the end both sides hold
+ * Source, sink, engine, a verifier that reads and the application killed again and again while money moves: at the target the sum is never off, and at the end both sides hold
  * the same. TAILRACE_DUCKDB_KILLS says how often; the long run takes 100.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -13,9 +13,9 @@ import { program, tailrace } from "../cli/command.js";
 import { DuckDbApplication } from "../support/duckdb.js";
 import { freshDatabase, type TestDatabase } from "../support/postgres.js";
 
-const kills = Number(process.env.TAILRACE_DUCKDB_KILLS ?? 4);
+const kills = Number(process.env.TAILRACE_DUCKDB_KILLS ?? 5);
 const accounts = 2_000;
-type Name = "source" | "sink" | "application";
+type Name = "source" | "sink" | "verify" | "application";
 
 let folder = "";
 let database: TestDatabase;
@@ -87,7 +87,7 @@ async function sumAtTarget(): Promise<string> {
   return rows[0]?.total ?? "";
 }
 
-test(`${kills} kills of source, engine, sink and application: the sum is never off and nothing is lost`, {
+test(`${kills} kills of source, engine, sink, verifier and application: the sum is never off and nothing is lost`, {
   timeout: 1_800_000,
 }, async () => {
   const [line] = (await once(begin("application").stdout ?? process.stdin, "data")) as [Buffer];
@@ -97,8 +97,10 @@ test(`${kills} kills of source, engine, sink and application: the sum is never o
   begin("source");
   begin("sink");
   await expect.poll(applied, { timeout: 120_000 }).not.toBe("");
+  begin("verify");
+  await expect.poll(viewsHeld, { timeout: 60_000 }).toBeGreaterThan(0);
   const total = `${accounts * 100}.00`;
-  const victims = ["source", "engine", "sink", "application"] as const;
+  const victims = ["verify", "source", "engine", "sink", "application"] as const;
   for (let n = 0; n < kills; n++) {
     const before = await applied();
     const victim = victims[n % victims.length] ?? "source";
@@ -124,7 +126,22 @@ test(`${kills} kills of source, engine, sink and application: the sum is never o
   expect(waited.code, waited.stderr).toBe(0);
   await expectEqual();
   expect(await sumAtTarget()).toBe(total);
+  const verified = await tailrace(["verify", "run", "-c", join(folder, "tailrace.yaml")], { cwd: folder });
+  expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+  // What killed verifiers held is let go by the source's next start.
+  await kill("verify");
+  await kill("source");
+  begin("source");
+  await expect.poll(viewsHeld, { timeout: 60_000 }).toBe(0);
 });
+
+/** Directories of verifiers, dead or alive, that hold a copy. */
+function viewsHeld(): number {
+  const state = join(folder, ".tailrace");
+  return readdirSync(state)
+    .filter((name) => name.startsWith("duckdb-"))
+    .flatMap((name) => readdirSync(join(state, name, "views"))).length;
+}
 
 /** Read on both sides without any code of the product's; texts as both engines print them. */
 async function expectEqual(): Promise<void> {

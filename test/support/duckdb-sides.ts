@@ -8,6 +8,7 @@ import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
 import { openTargetText, type TargetTextAsker } from "../../connectors/postgres/target-text.js";
 import type { DuckDbSource } from "../../connectors/duckdb/duckdb-source.js";
 import { type DuckDbRowReader, openDuckDbRowReader } from "../../connectors/duckdb/row-reader.js";
+import { type Clock, systemClock } from "../../core/clock.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
 import type { Target, TargetSession } from "../../core/contracts/target.js";
@@ -66,10 +67,10 @@ export class DuckDbSides implements AsyncDisposable {
     return new DuckDbSides(file, database, plan, { source, target, session, text: openTargetText(new Secret(database.url)) });
   }
 
-  async sourceReader(heldMs = 0): Promise<DuckDbRowReader> {
+  async sourceReader(heldMs = 0, clock: Clock = systemClock): Promise<DuckDbRowReader> {
     const { path, pipeline, stateDirectory } = this.file;
     const place = { path, pipeline, stateDirectory, group: theGroup, plan: this.plan, program: engineProgram };
-    const reader = openDuckDbRowReader({ ...place, targetText: this.parts.text.ask, memoryMb: 300, heldMs });
+    const reader = openDuckDbRowReader({ ...place, targetText: this.parts.text.ask, memoryMb: 300, heldMs, clock });
     this.#readers.push(reader);
     return reader;
   }

@@ -1,10 +1,14 @@
 /** An application that holds a DuckDB file open for writing and does what it is told, statement by statement. */
 import { DuckDBInstance } from "@duckdb/node-api";
 
-const [file, storage = ""] = process.argv.slice(2);
+const [file, storage = "", rowGroupRows = "0"] = process.argv.slice(2);
+const options = [
+  ...(storage === "" ? [] : [`STORAGE_VERSION '${storage}'`]),
+  ...(rowGroupRows === "0" ? [] : [`ROW_GROUP_SIZE ${rowGroupRows}`]),
+];
 const instance = await DuckDBInstance.create(":memory:", { threads: "2", memory_limit: "800MB" });
 const connection = await instance.connect();
-await connection.run(`ATTACH '${file}' AS app ${storage === "" ? "" : `(STORAGE_VERSION '${storage}')`}; USE app`);
+await connection.run(`ATTACH '${file}' AS app ${options.length === 0 ? "" : `(${options.join(", ")})`}; USE app`);
 let turn = Promise.resolve();
 process.on("message", (call) => {
   turn = turn.then(() => serve(call));

@@ -30,8 +30,8 @@ export class DuckDbApplication implements AsyncDisposable {
     child.on("message", (reply: Reply) => this.#waiting.get(reply.id)?.(reply));
   }
 
-  static async start(path: string, storage = ""): Promise<DuckDbApplication> {
-    const child = fork("test/support/duckdb-writer.mjs", [path, storage], { serialization: "advanced" });
+  static async start(path: string, storage = "", rowGroupRows = 0): Promise<DuckDbApplication> {
+    const child = fork("test/support/duckdb-writer.mjs", [path, storage, String(rowGroupRows)], { serialization: "advanced" });
     const ready = once(child, "message");
     const application = new DuckDbApplication(child);
     await ready;

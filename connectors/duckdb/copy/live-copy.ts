@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { Backoff, type Clock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
 import { type FileHeaders, readHeaders } from "./file-headers.js";
+import { joinTransactions } from "./join-transactions.js";
 import { NotNow } from "./not-now.js";
 import { copyPrivately, isMissing, removeDatabase } from "./private-file.js";
 import { emptyScan, scanWal, type Touched, type WalScan } from "./wal-scan.js";
@@ -100,7 +101,7 @@ export class LiveCopier {
     if (fromLog) linkSync(known.path, to);
     else await copyPrivately(path, to, this.options, signal);
     this.#prove({ main, log, headers, scan, nowNs });
-    if (walEnd > scan.headerBytes) writeFileSync(`${to}.wal`, bytes.subarray(0, walEnd), { mode: 0o600 });
+    if (walEnd > scan.headerBytes) writeFileSync(`${to}.wal`, joinTransactions(bytes, scan.headerBytes, walEnd), { mode: 0o600 });
     const touched = known === null ? null : scan.touched;
     return { path: to, tier: fromLog ? "log" : "full", touched, origin, bytes: walEnd + (fromLog ? 0 : main.stamp.size) };
   }

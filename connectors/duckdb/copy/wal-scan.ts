@@ -28,7 +28,7 @@ export interface Touched {
 }
 
 const field = { type: 100, first: 101, second: 102, third: 103, end: 0xffff } as const;
-const entry = { sequenceValue: 10, useTable: 25, rowsFirst: 26, rowsLast: 28, rowGroups: 29, version: 98, checkpoint: 99, flush: 100 };
+export const entry = { sequenceValue: 10, useTable: 25, insert: 26, delete: 27, update: 28, rowGroups: 29, checkpoint: 99, flush: 100 };
 const versionPlain = 2;
 
 export const nothingTouched: Touched = { tables: new Set(), other: false, rowGroups: false };
@@ -68,7 +68,7 @@ class FrameNotes {
   note(type: number, payload: Buffer): void {
     if (type === entry.useTable) this.#tables.add(readTableName(payload));
     else if (type === entry.rowGroups) this.#rowGroups = true;
-    else if (type !== entry.sequenceValue && (type < entry.rowsFirst || type > entry.rowsLast)) this.#other = true;
+    else if (type !== entry.sequenceValue && (type < entry.insert || type > entry.update)) this.#other = true;
   }
 
   join(other: FrameNotes): void {
@@ -87,7 +87,7 @@ class FrameNotes {
 
 export const touchedName = (schema: string, table: string): string => `${JSON.stringify(schema)}.${JSON.stringify(table)}`;
 
-function readTableName(payload: Buffer): string {
+export function readTableName(payload: Buffer): string {
   const bytes = new Cursor(payload, 3);
   bytes.expect(field.first);
   const schema = bytes.text();

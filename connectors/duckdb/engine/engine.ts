@@ -8,6 +8,8 @@ export interface EngineOptions {
   readonly directory: string;
   readonly memoryMb: number;
   readonly threads: number;
+  /** Rows that are compared at one time; default 1,000,000, a join of which fits into any memory that is allowed. */
+  readonly pieceRows?: number;
 }
 
 export interface Remembered {
@@ -49,6 +51,7 @@ export interface CycleAnswer {
   /** Tables that are told as a whole, at `lastOrder`. */
   readonly whole: readonly number[];
   readonly lastOrder: number;
+  /** Rows that were read; those of row groups that are as they were are not. */
   readonly rowsCompared: number;
 }
 

@@ -1,7 +1,6 @@
 /** Rows on their way out of the engine: gathered or sorted once into temporary tables, then read in slices by row number. Memory stays bounded. */
 import { type DuckTable, joinedKeys, keyColumns, sameJoinedKey, tableSql } from "../duck-table.js";
 import type { Database } from "./database.js";
-import type { TableChanges } from "./engine.js";
 
 const list = (item: string, order: string): string => `'[' || string_agg(${item}::VARCHAR, ',' ORDER BY ${order}) || ']'`;
 
@@ -19,17 +18,20 @@ export class RowStore {
     this.#sorted = null;
   }
 
-  /** The rows of changes that have just been remembered, one line each. */
-  async gather(table: DuckTable, { first, count }: TableChanges): Promise<void> {
+  /** The rows of changes that stand in `o<n>` with their orders, one line each; `o<n>` is not needed any more. */
+  async gather(table: DuckTable): Promise<void> {
     const { number: n } = table;
-    const { relation, keys, row, key } = tableSql(table);
-    const join = joinedKeys(keys);
-    const line = `json_array(j.ord, j.op, ${key("j")}, CASE WHEN j.op = 'd' THEN NULL ELSE ${row("r")} END)::VARCHAR`;
+    const { relation, keys, place, row, key } = tableSql(table);
+    const rows = `SELECT *, ${joinedKeys(keys)}${place === null ? "" : `, ${place} AS _tailrace_pos`} FROM ${relation}`;
+    const same = `${place === null ? "" : "o.pos = r._tailrace_pos AND "}${sameJoinedKey(table, "o", "r")}`;
+    // What was compared a moment ago is there: a row that is not is never told as one of nothing but NULL.
+    const found = `CASE WHEN r._tailrace_k0 IS NULL THEN error('a row that was compared is gone') ELSE ${row("r")} END`;
+    const line = `json_array(o.ord, o.op, ${key("o")}, CASE WHEN o.op = 'd' THEN NULL ELSE ${found} END)::VARCHAR`;
     this.#gathered.add(n);
     await this.database.run(
-      `CREATE OR REPLACE TEMP TABLE i${n} AS SELECT j.ord, ${line} AS line
-       FROM (SELECT * FROM state.j${n} WHERE ord >= ${first} AND ord < ${first + count}) AS j
-       LEFT JOIN (SELECT *, ${join} FROM ${relation}) AS r ON ${sameJoinedKey(table, "j", "r")} ORDER BY j.ord`,
+      `CREATE OR REPLACE TEMP TABLE i${n} AS SELECT o.ord, ${line} AS line
+       FROM temp.o${n} AS o LEFT JOIN (${rows}) AS r ON ${same} ORDER BY o.ord;
+       DROP TABLE temp.o${n}`,
     );
   }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { keyOrderOf } from "../../../core/capture/key-order.js";
+import { systemClock } from "../../../core/clock.js";
 import { tableId } from "../../../core/vocabulary/ids.js";
 import type { KeyScope } from "../../../core/contracts/change.js";
 import { rowReaderContract, type RowReaderPair } from "../../contracts/row-reader-contract.js";
@@ -119,4 +120,19 @@ test("a copy is held for a while, and what changed since is told as it was at ea
   ).rejects.toMatchObject({
     code: "source.pruned",
   });
+});
+
+test("a copy whose log takes long to replay is held for as long as makes that worth it", async () => {
+  await using sides = await DuckDbSides.of("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t SELECT range FROM range(10)");
+  await sides.sync();
+  // A second passes with each look at this clock, so that attaching a copy took one.
+  let nowMs = 0;
+  const reader = await sides.sourceReader(1, { ...systemClock, monotonicMs: () => (nowMs += 1_000) });
+  const first = await reader.position(never);
+  await sides.file.run("INSERT INTO t VALUES (100)");
+  const second = await sides.told();
+  const seen: number[] = [];
+  for (let n = 0; n < 5; n++) seen.push((await reader.position(never)).order);
+  expect(seen.slice(0, 3)).toEqual([first.order, first.order, first.order]);
+  expect(seen.at(-1)).toBe(second.order);
 });
