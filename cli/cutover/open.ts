@@ -9,7 +9,7 @@ import { openVerifier } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
 import type { Invocation } from "../invocation.js";
-import { whoWrites } from "../pipeline/who-writes.js";
+import { whoHolds } from "../../connectors/duckdb/who-holds.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
 
@@ -49,7 +49,7 @@ export async function withCutoverOf<T>(
 ): Promise<T> {
   if (settings.source.kind !== "sqlite") {
     const { path } = settings.source;
-    throw new TailraceError("cutover.no-fence", { what: `DuckDB has no fence: ${whoWrites(path)}`, where: { path } });
+    throw new TailraceError("cutover.no-fence", { what: `DuckDB has no fence: ${whoHolds(path)}`, where: { path } });
   }
   return await withTarget(settings, signal, async (target, { url }) => {
     const plan = await target.plan(signal);

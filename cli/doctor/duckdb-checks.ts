@@ -3,9 +3,9 @@ import { mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { totalmem } from "node:os";
 import { duckDbVersion } from "../../connectors/duckdb/engine/database.js";
 import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
+import { whoHolds } from "../../connectors/duckdb/who-holds.js";
 import type { DuckDbSettings } from "../../core/settings.js";
 import { formatBytes } from "../output/format.js";
-import { whoWrites } from "../pipeline/who-writes.js";
 import { type Check, found, passed } from "./check.js";
 import { failed } from "./failed.js";
 
@@ -27,7 +27,7 @@ export async function duckDbChecks(source: DuckDbSettings, stateDirectory: strin
   }
   return [
     passed(place("source.opens"), `a DuckDB file of storage version ${storage ?? "unknown"}, copies of it are read by DuckDB ${version}`),
-    passed(place("source.holder"), whoWrites(path)),
+    passed(place("source.holder"), whoHolds(path)),
     systemCheck(place("source.system")),
     diskCheck(place("source.disk"), path, stateDirectory),
     memoryCheck(place("source.memory"), source),
