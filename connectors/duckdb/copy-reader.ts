@@ -9,7 +9,7 @@ import { EngineProcess } from "./engine/engine-process.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
 import type { View } from "./engine/view.js";
 import type { ReadableTables, ReadTable } from "./readable-tables.js";
-import { type ShownView, ShownViews } from "./shown-view.js";
+import { type CopyViews, type ShownView, ShownViews } from "./shown-view.js";
 
 export interface CopyReaderOptions {
   readonly directory: CaptureDirectory;
@@ -17,6 +17,8 @@ export interface CopyReaderOptions {
   readonly clock: Clock;
   readonly heldMs: number;
   readonly memoryMb: number;
+  /** null: what the source shows. The reader's from here on. */
+  readonly views: CopyViews | null;
   /** null: beside the connector's own code. */
   readonly program: string | null;
 }
@@ -28,7 +30,7 @@ type Work<T> = (ask: AskView, it: ReadTable) => Promise<T>;
 const heldPerPrepared = 4;
 
 export class CopyReader implements AsyncDisposable {
-  readonly #views: ShownViews;
+  readonly #views: CopyViews;
   #engine: EngineProcess<View> | null = null;
   #view: ShownView | null = null;
   #takenMs = 0;
@@ -36,7 +38,7 @@ export class CopyReader implements AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: CopyReaderOptions) {
-    this.#views = new ShownViews(options.directory);
+    this.#views = options.views ?? new ShownViews(options.directory);
   }
 
   /** Of the copy that is held, after a newer one was taken if that was due: no later answer is older. */

@@ -8,14 +8,16 @@
  *
  * A crash leaves the file in its place, or the tombstone in it.
  */
+import { randomUUID } from "node:crypto";
 import { accessSync, constants } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { FenceState, Kept, Leased, SourceFence } from "../../../core/contracts/cutover.js";
 import { isAbort, TailraceError } from "../../../core/errors.js";
 import type { GroupId, MarkerId, PipelineId } from "../../../core/vocabulary/ids.js";
 import type { Position } from "../../../core/vocabulary/position.js";
 import { CaptureDirectory } from "../capture-directory.js";
+import { copyPrivately } from "../copy/private-file.js";
 import { EngineProcess } from "../engine/engine-process.js";
 import type { Answer, Method, Request } from "../engine/messages.js";
 import { openDuckDbRequests } from "../requests.js";
@@ -35,12 +37,22 @@ export interface DuckDbFenceOptions {
 
 const againMs = 5;
 const patientMs = 10_000;
+/** For a copy of the whole file. */
+const homeMs = 600_000;
 const memoryMb = 256;
 const never = new AbortController().signal;
 
-export const openDuckDbFence = (options: DuckDbFenceOptions): SourceFence => new DuckDbFence(options);
+export interface HomeFence extends SourceFence {
+  /**
+   * Once the route says that the source is the side to be written: the file takes its place again, and what it holds counts as told to the target, which
+   * it came from. Idempotent; a no-op unless the fence is this marker's.
+   */
+  comeHome(marker: MarkerId, signal: AbortSignal): Promise<void>;
+}
 
-class DuckDbFence implements SourceFence {
+export const openDuckDbFence = (options: DuckDbFenceOptions): HomeFence => new DuckDbFence(options);
+
+class DuckDbFence implements HomeFence {
   readonly #clock: Clock;
   readonly #directory: CaptureDirectory;
   readonly #note: LeaseNote;
@@ -120,7 +132,17 @@ class DuckDbFence implements SourceFence {
     }
     if (this.#note.standing(this.#clock.wallMs())?.marker === marker) this.#note.forget();
     if (readTombstone(path)?.marker !== marker) return;
-    await this.#bringBack(marker);
+    await this.#bringBack(marker, () => Promise.resolve());
+  }
+
+  async comeHome(marker: MarkerId, signal: AbortSignal): Promise<void> {
+    const { path } = this.options;
+    if (readTombstone(path)?.marker !== marker) return;
+    await this.#bringBack(marker, async (aside) => {
+      const copy = join(this.#directory.copies, `baseline-${randomUUID()}.duckdb`);
+      await copyPrivately(aside, copy, { clock: this.#clock, bytesPerSecond: null }, signal);
+      this.#directory.bringBaseline(copy);
+    });
   }
 
   state(_group: GroupId): Promise<FenceState> {
@@ -135,13 +157,13 @@ class DuckDbFence implements SourceFence {
   }
 
   /** Whoever brings changes back to the file, or looks at it, has it now and then. */
-  async #bringBack(marker: MarkerId): Promise<void> {
+  async #bringBack(marker: MarkerId, beforehand: (aside: string) => Promise<void>): Promise<void> {
     const real = realName(this.options.path);
     const deadline = this.#clock.monotonicMs() + patientMs;
     const holder = await this.#started();
     for (;;) {
       try {
-        await holder.call("take", [{ path: asideName(real), leaseMs: patientMs }], never);
+        await holder.call("take", [{ path: asideName(real), leaseMs: homeMs }], never);
         break;
       } catch (thrown) {
         if (!isLocked(thrown)) throw thrown;
@@ -150,8 +172,13 @@ class DuckDbFence implements SourceFence {
       await this.#clock.delay(againMs, never);
     }
     // Somebody else may have brought it back meanwhile, and a later cutover may have put it aside again.
-    if (readTombstone(real)?.marker === marker) await holder.call("bringBack", [{ real }], never);
-    else await holder.call("letGo", [], never);
+    if (readTombstone(real)?.marker !== marker) {
+      await holder.call("letGo", [], never);
+      return;
+    }
+    await beforehand(asideName(real));
+    if (await holder.call("bringBack", [{ real }], never)) return;
+    throw new TailraceError("cutover.fence-lost", { what: "The file took too long to be brought back", where: { path: real, marker } });
   }
 
   async #hold(

@@ -42,8 +42,7 @@ export class HoldEngine implements Hold {
   async putAside({ real, tombstone }: { readonly real: string; readonly tombstone: string }): Promise<boolean> {
     if (this.#held === null) return false;
     const aside = asideName(real);
-    // Of nobody any more: while the path names the database, nothing that lies aside is it. It may be somebody's all the same.
-    if (existsSync(aside)) renameSync(aside, `${aside}.${randomUUID()}.left`);
+    makeWay(aside, real);
     linkSync(real, aside);
     const early = `${aside}.new`;
     rmSync(early, { force: true });
@@ -80,6 +79,14 @@ export class HoldEngine implements Hold {
     if (this.#database === null) throw new Error("the engine is not open");
     return this.#database;
   }
+}
+
+/** While the path names the database, what lies aside is a second name of it, which a crash has left, or something that is somebody's all the same. */
+function makeWay(aside: string, real: string): void {
+  const found = statSync(aside, { bigint: true, throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (found.ino === statSync(real, { bigint: true }).ino) rmSync(aside);
+  else renameSync(aside, `${aside}.${randomUUID()}.left`);
 }
 
 function writeWhole(path: string, text: string, mode: number): void {

@@ -8,6 +8,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { TailraceError } from "../../../core/errors.js";
+import { sameStamp, type Stamp, stampOf } from "../copy/live-copy.js";
 import { quoteText } from "../duck-table.js";
 import { checkShapes } from "../engine/check-shapes.js";
 import { Database } from "../engine/database.js";
@@ -16,10 +17,12 @@ import { isGenerated } from "../generated-columns.js";
 import type { Apply, ApplyTable, Asked, Ending, FileState, Owning, Staged, Texts } from "./apply.js";
 import { constraintError, isForeignKey } from "./constraint-errors.js";
 import { readFileState, stateTablesOf, storeState, takeState } from "./file-state.js";
+import { refuseBrokenReferences, type Touched } from "./references.js";
 import { StageSql } from "./stage.js";
 import { type Child, UnboundTables } from "./unbound-tables.js";
 
 interface Open {
+  readonly path: string;
   readonly schema: ListedSchema;
   readonly tables: ReadonlyMap<number, OpenTable>;
 }
@@ -32,6 +35,8 @@ interface OpenTable {
 export class ApplyEngine implements Apply {
   #database: Database | null = null;
   #file: Open | null = null;
+  /** The file as the last window has left it: nobody who has written to it since could have altered a table unseen. */
+  #left: { readonly stamp: Stamp | null; readonly schema: ListedSchema } | null = null;
 
   async open({ directory, memoryMb, threads }: Parameters<Apply["open"]>[0]): Promise<void> {
     const spillDirectory = join(directory, "spill");
@@ -63,11 +68,13 @@ export class ApplyEngine implements Apply {
 
   async begin({ path, group, tables }: Parameters<Apply["begin"]>[0]): Promise<FileState> {
     const database = this.#opened();
+    const stamp = stampOf(path);
     await this.#attach(path);
     try {
-      await checkShapes(database, tables);
-      const schema = await listSchema(database);
-      this.#file = { schema, tables: new Map(tables.map((table) => [table.number, openTable(table, schema)])) };
+      const known = this.#left !== null && sameStamp(stamp, this.#left.stamp) ? this.#left : null;
+      if (known === null) await checkShapes(database, tables);
+      const schema = known?.schema ?? (await listSchema(database));
+      this.#file = { path, schema, tables: new Map(tables.map((table) => [table.number, openTable(table, schema)])) };
       return await this.#state(group);
     } catch (thrown) {
       await this.abandon();
@@ -124,10 +131,12 @@ export class ApplyEngine implements Apply {
         });
     }
     await this.abandon();
+    this.#left = { stamp: stampOf(file.path), schema: file.schema };
   }
 
   async abandon(): Promise<void> {
     const database = this.#opened();
+    this.#left = null;
     for (const { sql, isStaged } of this.#file?.tables.values() ?? []) if (isStaged) await database.run(sql.drop);
     this.#file = null;
     await this.#detach();
@@ -151,17 +160,20 @@ export class ApplyEngine implements Apply {
   }
 
   /** What goes, children first; then what changes and what is new, parents first. */
-  async #write({ tables }: Open, ending: Ending): Promise<void> {
+  async #write({ tables, schema }: Open, ending: Ending): Promise<void> {
     const database = this.#opened();
     const staged = [...tables.values()].filter(({ isStaged }) => isStaged);
     for (const { table, sql } of staged) if (sql.hasExtra) await about(table, () => database.run(sql.keepMoved));
     for (const { table, sql } of staged.toReversed()) await about(table, () => database.run(sql.remove));
+    const touched: Touched[] = [];
     for (const { table, sql } of staged) {
       const changed = await this.#changedPlaces(table);
+      touched.push({ ...table, sql, hasRemoved: await this.#hasRemoved(table), changed: changed.map((i) => table.carried[i]?.name ?? "") });
       if (changed.length > 0) await about(table, () => database.run(sql.change(changed)));
       await about(table, () => database.run(sql.insert));
       if (sql.hasExtra) await about(table, () => database.run(sql.insertMoved));
     }
+    await refuseBrokenReferences(database, schema, touched);
     await storeState(database, ending);
   }
 
@@ -178,6 +190,11 @@ export class ApplyEngine implements Apply {
       `SELECT ${any} FROM temp.w${number} WHERE op = 'put' AND is_there`,
     );
     return carried.flatMap((_, i) => (row?.[`s${i}`] === true ? [i] : []));
+  }
+
+  async #hasRemoved({ number }: ApplyTable): Promise<boolean> {
+    const [row] = await this.#opened().rows<{ n: bigint }>(`SELECT count(*) AS n FROM temp.w${number} WHERE op <> 'put' AND is_there`);
+    return (row?.n ?? 0n) > 0n;
   }
 
   /** A file that is not there is not made. */

@@ -33,6 +33,10 @@ export class TargetBoard {
     this.#write("plan.json", JSON.stringify(plan));
   }
 
+  forgetPlan(): void {
+    rmSync(join(this.path, "plan.json"), { force: true });
+  }
+
   state(): StoredState | null {
     return this.#read("applied.json") as StoredState | null;
   }

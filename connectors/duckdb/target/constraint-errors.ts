@@ -55,5 +55,5 @@ function nameOf(message: string, table: Named, schema: ListedSchema): string {
   return /(CHECK|NOT NULL) constraint failed[^\n]*/.exec(message)?.[0] ?? `a constraint of ${name}`;
 }
 
-const referenceName = (child: string, { columns, parent, parentColumns }: ListedConstraint): string =>
+export const referenceName = (child: string, { columns, parent, parentColumns }: ListedConstraint): string =>
   `${child}(${columns.join(", ")}) REFERENCES ${parent ?? "?"}(${parentColumns.join(", ")})`;

@@ -6,8 +6,25 @@ const clock = /^([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?$/;
 
 export const isInterval = (type: PostgresType): boolean => type.kind === "other" && type.name === "interval";
 
+/** As our sessions ask PostgreSQL to print them: each part has a sign of its own. */
+const iso = /^P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?(?:T(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(?:\.(\d{1,6}))?S)?)?$/;
+
 /** null: not an interval as either of them prints it. */
 export function plainInterval(text: string): string | null {
+  return isoInterval(text) ?? wordedInterval(text);
+}
+
+function isoInterval(text: string): string | null {
+  const found = iso.exec(text);
+  if (found === null) return null;
+  const [, years, months, days, hours, minutes, sign, seconds, fraction = ""] = found;
+  const whole = (part: string | undefined): bigint => BigInt(part ?? "0");
+  const micros = whole(seconds) * 1_000_000n + BigInt(fraction.padEnd(6, "0"));
+  const clocked = (whole(hours) * 3_600n + whole(minutes) * 60n) * 1_000_000n + (sign === "-" ? -micros : micros);
+  return `${whole(years) * 12n + whole(months)} months ${whole(days)} days ${clocked} microseconds`;
+}
+
+function wordedInterval(text: string): string | null {
   let rest = text.trim();
   let months = 0n;
   let days = 0n;

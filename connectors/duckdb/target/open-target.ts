@@ -47,6 +47,7 @@ export const openDuckDbTarget = (options: DuckDbTargetOptions): Target => new Du
 
 const defaultMemoryMb = 512;
 const askOwnerMs = 50;
+const ownerGoesMs = 15_000;
 
 class DuckDbTarget implements Target {
   readonly #directory: CaptureDirectory;
@@ -146,11 +147,13 @@ class DuckDbTarget implements Target {
   }
 
   async destroy(_options: { readonly tables: boolean }, signal: AbortSignal): Promise<readonly string[]> {
-    const owned = this.#board.state() !== null;
+    const isOwned = this.#board.state() !== null;
     const statements = this.#board.plan() === null ? [] : [`-- removed ${this.#board.path}`];
-    if (owned) {
+    // An owner that is at work finds that there is no plan any more, and goes.
+    this.#board.forgetPlan();
+    if (isOwned) {
       await using engine = this.#engine();
-      await this.#takeOwner(engine, askOwnerMs, signal);
+      await this.#takeOwner(engine, ownerGoesMs, signal);
       statements.push(...(await engine.call("destroy", [{ path: this.options.home() }], signal)));
     }
     this.#board.destroy();

@@ -31,6 +31,7 @@ export interface SessionOptions {
 /** Somebody looks at the file with another program: it is waited for, and then said. */
 const patienceMs = 5_000;
 const againMs = 10;
+const homeWaitMs = 60_000;
 
 export class DuckDbSession implements TargetSession {
   readonly epoch: OwnerEpoch;
@@ -150,24 +151,40 @@ export class DuckDbSession implements TargetSession {
 type Ask = <M extends Method<Apply>>(method: M, request: Parameters<Apply[M]>[0], signal: AbortSignal) => Promise<Answer<M, Apply>>;
 const never = new AbortController().signal;
 
-async function patiently<T>({ home, clock }: SessionOptions, work: (path: string) => Promise<T>, signal: AbortSignal): Promise<T> {
+async function patiently<T>(options: SessionOptions, work: (path: string) => Promise<T>, signal: AbortSignal): Promise<T> {
+  const { home, clock } = options;
+  let path = await homecoming(options, signal);
   const deadline = clock.monotonicMs() + patienceMs;
   for (;;) {
     signal.throwIfAborted();
-    const path = home();
     try {
       return await work(path);
     } catch (thrown) {
-      // Moved meanwhile: where it is now is asked again.
-      if (thrown instanceof TailraceError && thrown.code === "source.missing" && home() !== path) continue;
-      if (!(thrown instanceof TailraceError) || thrown.code !== "source.locked") throw thrown;
+      const code = thrown instanceof TailraceError ? thrown.code : null;
+      const isMoved = code === "source.missing" && home() !== path;
+      if (code !== "source.locked" && !isMoved) throw thrown;
       if (clock.monotonicMs() >= deadline) throw held(path, thrown);
+    }
+    await clock.delay(againMs, signal);
+    path = await homecoming(options, signal);
+  }
+}
+
+/** In the middle of a cutover the file becomes ours while writes wait: nobody is to wait for us to look again. */
+async function homecoming({ home, clock }: SessionOptions, signal: AbortSignal): Promise<string> {
+  const deadline = clock.monotonicMs() + homeWaitMs;
+  for (;;) {
+    try {
+      return home();
+    } catch (thrown) {
+      const isAway = thrown instanceof TailraceError && thrown.code === "source.way-back-closed";
+      if (!isAway || clock.monotonicMs() >= deadline) throw thrown;
     }
     await clock.delay(againMs, signal);
   }
 }
 
-function held(path: string, cause: TailraceError): TailraceError {
+function held(path: string, cause: unknown): TailraceError {
   const names = (holdersOf(path) ?? []).map(({ pid, program }) => `${program ?? "a program"} (PID ${pid})`);
   return new TailraceError("target.file-held", {
     what: `${names.join(", ") || "Another process"} has the file open`,

@@ -134,6 +134,11 @@ export class StageSql {
       JOIN temp.m${this.#n} AS m ON ${this.#each((i) => `m.k${i} = w.k${i}`, " AND ")} WHERE w.op = 'move'`;
   }
 
+  /** Rows of `alias` that the window speaks of; to stand behind JOIN. */
+  staged(alias: string): string {
+    return `temp.w${this.#n} AS w ON ${this.#same(alias, "w.k")}`;
+  }
+
   /** By part of the key. */
   #each(item: (i: number) => string, between = ", "): string {
     return this.#keys.map((_, i) => item(i)).join(between);

@@ -6,7 +6,7 @@
  * its end: it is then that the keys are asked, about what is left. All of it is one transaction; a crash leaves the tables as they were. It takes as long
  * as copying those tables twice.
  */
-import { quoteName } from "../duck-table.js";
+import { quoteName, quoteText } from "../duck-table.js";
 import type { Database } from "../engine/database.js";
 import { isGenerated } from "../generated-columns.js";
 import { type ListedSchema, placeOf } from "../inspect/schema.js";
@@ -25,6 +25,7 @@ export class UnboundTables {
     /** Parents before children. */
     private readonly children: readonly Made[],
     private readonly indexes: readonly string[],
+    private readonly comments: readonly string[],
     /** Says of which table an error speaks. */
     private readonly whenFilled: (child: Child, fill: () => Promise<void>) => Promise<void>,
   ) {}
@@ -45,6 +46,7 @@ export class UnboundTables {
       database,
       children,
       ours.flatMap(({ sql }) => sql ?? []),
+      children.flatMap((child) => commentsOn(child, schema)),
       whenFilled,
     );
     await tables.#unbind();
@@ -63,6 +65,7 @@ export class UnboundTables {
       );
     }
     for (const sql of this.indexes) await this.database.run(sql);
+    for (const sql of this.comments) await this.database.run(sql);
     await this.database.run("USE memory.main");
   }
 
@@ -80,8 +83,8 @@ export class UnboundTables {
   /** Of the table as it was declared: what is generated cannot be inserted. */
   async #stored({ schema, name, sql }: Made): Promise<string> {
     const rows = await this.database.rows<{ name: string }>(
-      `SELECT column_name AS name FROM duckdb_columns() WHERE database_name = 'src' AND schema_name = '${schema.replaceAll("'", "''")}'
-         AND table_name = '${name.replaceAll("'", "''")}' ORDER BY column_index`,
+      `SELECT column_name AS name FROM duckdb_columns() WHERE database_name = 'src' AND schema_name = ${quoteText(schema)}
+         AND table_name = ${quoteText(name)} ORDER BY column_index`,
     );
     return rows
       .filter((column) => !isGenerated(sql, column.name))
@@ -91,6 +94,17 @@ export class UnboundTables {
 }
 
 const full = ({ schema, name }: Child): string => `src.${quoteName(schema)}.${quoteName(name)}`;
+
+function commentsOn(child: Child, { tables, columns }: ListedSchema): readonly string[] {
+  const own = tables.find(({ schema, name }) => schema === child.schema && name === child.name)?.comment ?? null;
+  const listed = columns.get(placeOf(child.schema, child.name)) ?? [];
+  return [
+    ...(own === null ? [] : [`COMMENT ON TABLE ${full(child)} IS ${quoteText(own)}`]),
+    ...listed.flatMap(({ name, comment }) =>
+      comment === null ? [] : [`COMMENT ON COLUMN ${full(child)}.${quoteName(name)} IS ${quoteText(comment)}`],
+    ),
+  ];
+}
 
 /** Every table that has a foreign key, behind those that it refers to. */
 function parentsFirst({ tables, constraints }: ListedSchema): readonly Made[] {
