@@ -23,9 +23,16 @@ export const cutoverErrors = {
   },
   "cutover.no-fence": {
     verdict: "stop",
-    cause: "A DuckDB file belongs to the one process that has it open, and cannot refuse its writes by itself. Nothing was changed.",
+    cause: "The source cannot be fenced off as it is. Nothing was changed.",
     remedy:
-      "Stop the application; then `tailrace wait caught-up`, `tailrace verify run`, and start it on PostgreSQL (docs/cutover.md, DuckDB)",
+      "Mend what is named; or stop the application, then `tailrace wait caught-up`, `tailrace verify run`, and start it on PostgreSQL (docs/cutover.md, DuckDB)",
+  },
+  "cutover.file-open": {
+    verdict: "stop",
+    cause:
+      "Somebody has the DuckDB file open. It belongs to the one process that has it, which cannot be made to let go: an application on the route closes it when the route is paused.",
+    remedy:
+      "Nothing was switched. Let the application follow its route, or stop it; close other programs that have the file; then run it again",
   },
   "cutover.refused": {
     verdict: "stop",

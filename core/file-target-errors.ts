@@ -8,6 +8,11 @@ export const fileTargetErrors = {
     remedy:
       "Mend the value in PostgreSQL: the stream back goes on by itself. If the file is no longer needed, `tailrace cutover finish` gives the way back up",
   },
+  "target.file-held": {
+    verdict: "retry",
+    cause: "Another program has the DuckDB file open that PostgreSQL's changes are to be written to.",
+    remedy: "Close it there; the stream back goes on by itself. It opens the file only while it writes",
+  },
   "plan.no-way-back": {
     verdict: "stop",
     cause: "Rows that the application writes to PostgreSQL could not be stored in the source's file.",

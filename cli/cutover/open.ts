@@ -9,7 +9,6 @@ import { openVerifier } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
 import type { Invocation } from "../invocation.js";
-import { whoWrites } from "../pipeline/who-writes.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
 
@@ -39,7 +38,10 @@ export async function withCutover<T>(
   const { settings } = await invocation.settings();
   refuseUninstalled(settings);
   const wayBack = !acceptedChecks(invocation).includes("way-back");
-  return await withCutoverOf({ settings, limits: limitsOf(invocation), tell, wayBack }, invocation.signal, work);
+  const limits = limitsOf(invocation);
+  // Closing a DuckDB file writes its log into it, which takes a while when there is much of it.
+  const waits = settings.source.kind === "duckdb" && limits.pauseMs !== undefined ? { fenceWaitMs: limits.pauseMs / 2 } : {};
+  return await withCutoverOf({ settings, limits: { ...limits, ...waits }, tell, wayBack }, invocation.signal, work);
 }
 
 export async function withCutoverOf<T>(
@@ -47,10 +49,6 @@ export async function withCutoverOf<T>(
   signal: AbortSignal,
   work: (open: CutoverWork) => Promise<T>,
 ): Promise<T> {
-  if (settings.source.kind !== "sqlite") {
-    const { path } = settings.source;
-    throw new TailraceError("cutover.no-fence", { what: `DuckDB has no fence: ${whoWrites(path)}`, where: { path } });
-  }
   return await withTarget(settings, signal, async (target, { url }) => {
     const plan = await target.plan(signal);
     if (plan === null) {

@@ -3,9 +3,10 @@ import { mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { totalmem } from "node:os";
 import { duckDbVersion } from "../../connectors/duckdb/engine/database.js";
 import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
+import { placeOfFile } from "../../connectors/duckdb/fence/tombstone.js";
+import { whoHolds } from "../../connectors/duckdb/who-holds.js";
 import type { DuckDbSettings } from "../../core/settings.js";
 import { formatBytes } from "../output/format.js";
-import { whoWrites } from "../pipeline/who-writes.js";
 import { type Check, found, passed } from "./check.js";
 import { failed } from "./failed.js";
 
@@ -20,14 +21,15 @@ export async function duckDbChecks(source: DuckDbSettings, stateDirectory: strin
   let storage: number | null;
   let version: string;
   try {
-    storage = refuseUnreadable(path);
+    storage = refuseUnreadable(placeOfFile(path).path);
     version = await duckDbVersion();
   } catch (thrown) {
     return [failed(place("source.opens"), thrown)];
   }
+  const isAside = placeOfFile(path).kind === "aside";
   return [
     passed(place("source.opens"), `a DuckDB file of storage version ${storage ?? "unknown"}, copies of it are read by DuckDB ${version}`),
-    passed(place("source.holder"), whoWrites(path)),
+    passed(place("source.holder"), isAside ? "fenced off since a cutover; the file lies aside" : whoHolds(path)),
     systemCheck(place("source.system")),
     diskCheck(place("source.disk"), path, stateDirectory),
     memoryCheck(place("source.memory"), source),

@@ -53,11 +53,11 @@ export async function runSupervised(invocation: Invocation, { file, settings }: 
   }
 }
 
-/** The way back stands by until a cutover opens it; a file that cannot take anything back has none. */
-const rolesOf = ({ verify, source }: Settings): readonly Role[] => [
+/** The way back stands by until a cutover opens it. */
+const rolesOf = ({ verify }: Settings): readonly Role[] => [
   ...movers,
   ...(verify.rowsPerSecond > 0 ? (["verify"] as const) : []),
-  ...(source.kind === "sqlite" ? (["reverse"] as const) : []),
+  "reverse",
 ];
 
 interface Looker {

@@ -1,4 +1,5 @@
 import { CaptureDirectory } from "../../connectors/duckdb/capture-directory.js";
+import { readTombstone } from "../../connectors/duckdb/fence/tombstone.js";
 import { openDuckDbInstaller } from "../../connectors/duckdb/installer.js";
 import { openDuckDbInspector } from "../../connectors/duckdb/inspect/inspector.js";
 import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
@@ -45,10 +46,10 @@ export function duckDbFile({ source, pipeline, stateDirectory, tables }: DuckDbF
       return { head: log === null ? told : maxPosition(told, log), rowsAbove: null, tables: new Map() };
     },
     captureLog: () => null,
-    isFencedOff: () => false,
+    isFencedOff: () => readTombstone(path) !== null,
     traces: () => (directory().exists ? [`-- ${directory().path}`] : []),
     refuseMode: () => {
-      refuseUnreadable(path);
+      if (readTombstone(path) === null) refuseUnreadable(path);
     },
   };
 }

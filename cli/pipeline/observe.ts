@@ -31,12 +31,12 @@ export async function observe(settings: Settings, signal: AbortSignal): Promise<
   const source = await askService(settings, "source", signal);
   const file = source.kind === "heard" ? null : measureFile(settings, target);
   const verify = settings.verify.rowsPerSecond > 0 ? await askService(settings, "verify", signal) : null;
-  const reverse = settings.source.kind === "sqlite" ? await askService(settings, "reverse", signal) : null;
+  const reverse = await askService(settings, "reverse", signal);
   const [ofSource, ofSink, ofVerify, ofReverse] = await Promise.all([
     orSupervisor(settings, "source", source, signal),
     orSupervisor(settings, "sink", sink, signal),
     verify === null ? null : orSupervisor(settings, "verify", verify, signal),
-    reverse === null ? null : orSupervisor(settings, "reverse", reverse, signal),
+    orSupervisor(settings, "reverse", reverse, signal),
   ]);
   const verification = target.kind === "heard" ? target.value.verification : null;
   return viewOf({

@@ -72,6 +72,7 @@ async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitC
       tables: plan.tables.length,
       dirtyRows: facts.cost.dirtyRows,
       wayBack: facts.wayBack !== null,
+      isFileHeld: settings.source.kind === "duckdb",
       hooks: settings.routes.hooks.map((hook) => (hook.kind === "command" ? hook.command.join(" ") : hook.url)),
     },
     "cutover",

@@ -48,6 +48,7 @@ async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitC
       tables: plan.tables.length,
       dirtyRows,
       wayBack: true,
+      isFileHeld: settings.source.kind === "duckdb",
       hooks: settings.routes.hooks.map((hook) => (hook.kind === "command" ? hook.command.join(" ") : hook.url)),
     },
     "rollback",

@@ -12,6 +12,8 @@
  *   requests/      what other processes ask for
  *   holds/         what other processes still need
  *   anew           somebody wants a new history
+ *   baseline.json  a copy of the file as it came home from the target: what it holds counts as told
+ *   back/          what is known of the file as a target (target/board.ts)
  */
 import { createHash, randomUUID } from "node:crypto";
 import {
@@ -169,6 +171,20 @@ export class CaptureDirectory {
 
   begunAnew(): void {
     rmSync(join(this.path, "anew"), { force: true });
+  }
+
+  /** A private copy, in `copies`, of what both sides hold; null: none waits to be taken for told. */
+  baseline(): string | null {
+    const text = readOr(join(this.path, "baseline.json"));
+    return text === null ? null : (JSON.parse(text) as { readonly path: string }).path;
+  }
+
+  bringBaseline(path: string): void {
+    writeDurably(join(this.#made("."), "baseline.json"), JSON.stringify({ path }));
+  }
+
+  baselineTaken(): void {
+    rmSync(join(this.path, "baseline.json"), { force: true });
   }
 
   #made(name: string): string {

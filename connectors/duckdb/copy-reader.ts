@@ -9,7 +9,7 @@ import { EngineProcess } from "./engine/engine-process.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
 import type { View } from "./engine/view.js";
 import type { ReadableTables, ReadTable } from "./readable-tables.js";
-import { type ShownView, ShownViews } from "./shown-view.js";
+import { type CopyViews, type ShownView, ShownViews } from "./shown-view.js";
 
 export interface CopyReaderOptions {
   readonly directory: CaptureDirectory;
@@ -18,6 +18,8 @@ export interface CopyReaderOptions {
   /** At least; 0: not at all. */
   readonly heldMs: number;
   readonly memoryMb: number;
+  /** null: what the source shows. The reader's from here on. */
+  readonly views: CopyViews | null;
   /** null: beside the connector's own code. */
   readonly program: string | null;
 }
@@ -29,7 +31,7 @@ type Work<T> = (ask: AskView, it: ReadTable) => Promise<T>;
 const heldPerPrepared = 4;
 
 export class CopyReader implements AsyncDisposable {
-  readonly #views: ShownViews;
+  readonly #views: CopyViews;
   #engine: EngineProcess<View> | null = null;
   #view: ShownView | null = null;
   #takenMs = 0;
@@ -37,7 +39,7 @@ export class CopyReader implements AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: CopyReaderOptions) {
-    this.#views = new ShownViews(options.directory);
+    this.#views = options.views ?? new ShownViews(options.directory);
   }
 
   /** Of the copy that is held, after a newer one was taken if that was due: no later answer is older. */

@@ -20,7 +20,7 @@ import {
 import { decodeToken, encodeToken, type ResumeState } from "../../core/capture/resume-token.js";
 import type { Phase } from "../../core/contracts/change.js";
 import type { Beginning, BatchEnd, LookFigures } from "../../core/contracts/source.js";
-import { TailraceError } from "../../core/errors.js";
+import { asTailraceError, TailraceError } from "../../core/errors.js";
 import { type GroupId, type MarkerId, type RereadId, rereadId } from "../../core/vocabulary/ids.js";
 import { position } from "../../core/vocabulary/position.js";
 import { makeAnchor, stateOf } from "./capture-anchor.js";
@@ -33,6 +33,7 @@ import type { FileWatch } from "./file-watch.js";
 import { type AskedFor, readRequests, requestNames } from "./requests.js";
 import { ShownCopy } from "./shown-copy.js";
 import type { ToldLog } from "./told-log.js";
+import { takeBaseline } from "./take-baseline.js";
 import { RowParser } from "./values.js";
 
 export interface CycleReaderOptions {
@@ -48,6 +49,8 @@ export interface CycleReaderOptions {
   readonly rest: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly monotonicMs: () => number;
   readonly onRead: (table: number, rows: number) => void;
+  /** The file is fenced off for good: what changes in it comes from the target. */
+  readonly isAside: () => boolean;
 }
 export interface TakenBatch {
   readonly batch: CycleBatch;
@@ -157,11 +160,42 @@ export class CycleReader {
     for (;;) {
       signal.throwIfAborted();
       if (this.#options.directory.isAnewAsked()) throw new TailraceError("source.replaced", { what: "A new beginning was asked for" });
+      if (this.#options.isAside()) {
+        this.#options.watch.look();
+        await this.#options.watch.wait(signal);
+        continue;
+      }
+      await this.#takeBaseline(signal);
       if (this.#isFrozen && isReading(this.#state.rereads)) return { batch: await this.#readOn(signal), changes: 0, sinceMs: null };
-      const taken = await this.#cycle(signal);
+      const taken = await this.#unlessMoved(() => this.#cycle(signal));
       if (taken !== null) return taken;
       await this.#options.watch.wait(signal);
     }
+  }
+
+  /** A copy that was begun at the moment at which the file was put aside met what stands in its place. */
+  async #unlessMoved<T>(work: () => Promise<T>): Promise<T | null> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (asTailraceError(thrown).code === "source.not-a-database" && this.#options.isAside()) return null;
+      throw thrown;
+    }
+  }
+
+  async #takeBaseline(signal: AbortSignal): Promise<void> {
+    const taken = await takeBaseline(this.#options, this.#order + 1, signal);
+    if (taken === null) return;
+    this.#order = taken.lastOrder;
+    this.#reserved = taken.lastOrder + ordersAtOnce;
+    this.#settle(false);
+    this.#compareAll = true;
+    this.#copy = null;
+    this.#sorted = null;
+    this.#state = { ...this.#state, rereads: fromTheBeginning(this.#state.rereads) };
+    this.#shown.taken(taken.path);
+    this.#shown.show(this.#state.at);
+    this.#options.directory.baselineTaken();
   }
 
   async #readOn(signal: AbortSignal): Promise<CycleBatch> {

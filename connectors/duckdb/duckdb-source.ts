@@ -18,6 +18,7 @@ import { type BatchLimits, defaultBatchLimits } from "./cycle-batch.js";
 import { CycleReader } from "./cycle-reader.js";
 import { EngineProcess } from "./engine/engine-process.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
+import { readTombstone } from "./fence/tombstone.js";
 import { FileWatch } from "./file-watch.js";
 import { ReadProgress } from "./read-progress.js";
 import { refuseUnreadable } from "./copy/refuse-unreadable.js";
@@ -53,7 +54,7 @@ const pruneEveryMs = 5_000;
 export async function openDuckDbSource(options: DuckDbSourceOptions): Promise<DuckDbSource> {
   const directory = new CaptureDirectory(options);
   const { tables } = directory.installedFor(options.pipeline);
-  refuseUnreadable(options.path);
+  if (readTombstone(options.path) === null) refuseUnreadable(options.path);
   const source = new DuckDbSource(options, directory, tables);
   try {
     await source.start(new AbortController().signal);
@@ -194,6 +195,7 @@ export class DuckDbSource implements Source {
         rest: (ms, s) => clock.delay(ms, s),
         monotonicMs: () => clock.monotonicMs(),
         onRead: (table, rows) => this.#progress.read(table, rows),
+        isAside: () => readTombstone(path) !== null,
       },
       beginning,
       signal,
@@ -209,8 +211,8 @@ export class DuckDbSource implements Source {
     const { frozen } = await this.#ask("recall", [{ above: null }], signal);
     const { copies } = this.#directory;
     const bases = new Set(readdirSync(copies).map((name) => join(copies, name.replace(/\.duckdb\..*$/, ".duckdb"))));
-    const shown = this.#directory.shown()?.path ?? null;
-    for (const path of bases) if (path !== frozen && path !== shown) removeDatabase(path);
+    const kept = new Set([frozen, this.#directory.shown()?.path, this.#directory.baseline()]);
+    for (const path of bases) if (!kept.has(path)) removeDatabase(path);
     removeDeadViews(this.#directory);
   }
 

@@ -5,6 +5,9 @@ import type { GroupId, PipelineId } from "../../core/vocabulary/ids.js";
 import { schemaVersion } from "../../core/vocabulary/ids.js";
 import { CaptureDirectory, type CaptureDirectoryOptions, type Installed, type InstalledTable } from "./capture-directory.js";
 import { type DuckTable, rowKeyColumn, signatureOf } from "./duck-table.js";
+import { openDuckDbFence } from "./fence/fence.js";
+import { placeOfFile } from "./fence/tombstone.js";
+import { openDuckDbTarget } from "./target/open-target.js";
 
 export interface DuckDbInstallerOptions extends CaptureDirectoryOptions {
   readonly pipeline: PipelineId;
@@ -32,11 +35,26 @@ class DuckDbInstaller implements SourceInstaller {
     return Promise.resolve(changes);
   }
 
-  destroy(): Promise<readonly string[]> {
-    if (!this.directory.exists) return Promise.resolve([]);
+  async destroy(): Promise<readonly string[]> {
+    if (!this.directory.exists) return [];
     if (this.directory.installed() !== null) this.directory.installedFor(this.options.pipeline);
+    const brought = await this.#bringBack();
     rmSync(this.directory.path, { recursive: true, force: true });
-    return Promise.resolve([`-- removed ${this.directory.path}`]);
+    return [...brought, `-- removed ${this.directory.path}`];
+  }
+
+  /** A file that was fenced off for good is nobody's to fence off any more; what is ours in it goes while it cannot be opened by anybody else. */
+  async #bringBack(): Promise<readonly string[]> {
+    const { path, pipeline, stateDirectory, group } = this.options;
+    const place = placeOfFile(path);
+    if (place.kind === "here") return [];
+    const removed = await openDuckDbTarget({ path, pipeline, stateDirectory, home: () => place.path }).destroy(
+      { tables: false },
+      new AbortController().signal,
+    );
+    using fence = openDuckDbFence({ path, pipeline, stateDirectory });
+    await fence.release(group, place.tombstone.marker);
+    return [...removed, `-- ${place.path} is ${path} again`];
   }
 
   [Symbol.dispose](): void {

@@ -26,18 +26,21 @@ export interface DuckDbRequestsOptions extends CaptureDirectoryOptions {
   readonly pipeline: PipelineId;
   /** How long a marker waits for the source service to tell its true position; default: not at all. */
   readonly answerMs?: number;
+  /** Ends that waiting. */
+  readonly signal?: AbortSignal;
 }
 
 export function openDuckDbRequests(options: DuckDbRequestsOptions): SourceRequests {
   const directory = new CaptureDirectory(options);
   directory.installedFor(options.pipeline);
-  return new DuckDbRequests(directory, options.answerMs ?? 0);
+  return new DuckDbRequests(directory, options.answerMs ?? 0, options.signal ?? new AbortController().signal);
 }
 
 class DuckDbRequests implements SourceRequests {
   constructor(
     private readonly directory: CaptureDirectory,
     private readonly answerMs: number,
+    private readonly signal: AbortSignal,
   ) {}
 
   /**
@@ -56,7 +59,7 @@ class DuckDbRequests implements SourceRequests {
           where: { path: this.directory.source },
         });
       }
-      await systemClock.delay(answerEveryMs, new AbortController().signal);
+      await systemClock.delay(answerEveryMs, this.signal);
     }
     const shown = this.directory.shown();
     return shown === null ? position(history, order + 1) : position(shown.history, shown.order);

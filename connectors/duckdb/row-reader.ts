@@ -32,8 +32,11 @@ import type { Key, Row } from "../../core/vocabulary/value.js";
 import { CaptureDirectory, type CaptureDirectoryOptions } from "./capture-directory.js";
 import { keyPartText } from "./column-type.js";
 import { CopyReader } from "./copy-reader.js";
+import { placeOfFile } from "./fence/tombstone.js";
 import type { TextScope } from "./engine/view.js";
 import { ReadableTables, type ReadTable } from "./readable-tables.js";
+import type { CopyViews } from "./shown-view.js";
+import { StandingViews } from "./standing-view.js";
 import { ToldKeys } from "./told-keys.js";
 
 export interface DuckDbRowReaderOptions extends CaptureDirectoryOptions {
@@ -56,7 +59,15 @@ export interface DuckDbRowReader extends RowReader, ChangedKeys {
 
 export function openDuckDbRowReader(options: DuckDbRowReaderOptions): DuckDbRowReader {
   const directory = new CaptureDirectory(options);
-  return new Reader(directory, new ReadableTables(directory, options), options);
+  return new Reader(directory, new ReadableTables(directory, options), { ...options, views: null });
+}
+
+/** Of the file itself, wherever it lies: of a copy that is taken now. Legal while nobody writes to it; what it answers has no position. */
+export async function openStandingRowReader(options: DuckDbRowReaderOptions, signal: AbortSignal): Promise<DuckDbRowReader> {
+  const directory = new CaptureDirectory(options);
+  const tables = new ReadableTables(directory, options);
+  const views = await StandingViews.of(directory, placeOfFile(options.path).path, options.clock ?? systemClock, signal);
+  return new Reader(directory, tables, { ...options, views });
 }
 
 const defaultHeldMs = 10_000;
@@ -70,10 +81,10 @@ class Reader implements DuckDbRowReader {
   constructor(
     directory: CaptureDirectory,
     private readonly tables: ReadableTables,
-    private readonly options: DuckDbRowReaderOptions,
+    private readonly options: DuckDbRowReaderOptions & { readonly views: CopyViews | null },
   ) {
-    const { clock = systemClock, heldMs = defaultHeldMs, memoryMb, program } = options;
-    this.#copies = new CopyReader({ directory, tables, clock, heldMs, memoryMb, program: program ?? null });
+    const { clock = systemClock, heldMs = defaultHeldMs, memoryMb, program, views } = options;
+    this.#copies = new CopyReader({ directory, tables, clock, heldMs, memoryMb, views, program: program ?? null });
     this.#told = new ToldKeys(directory.told, tables, options.targetText);
   }
 

@@ -7,6 +7,7 @@ import { linkSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { TailraceError } from "../../core/errors.js";
 import { type Position, position } from "../../core/vocabulary/position.js";
+import { readTombstone } from "./fence/tombstone.js";
 import type { CaptureDirectory, Shown } from "./capture-directory.js";
 
 export interface ShownView {
@@ -14,10 +15,19 @@ export interface ShownView {
   readonly at: Position;
 }
 
+/** Copies for a reader, each as of a position. */
+export interface CopyViews extends Disposable {
+  /** A directory of the reader's own. */
+  readonly path: string;
+  position(): Position;
+  /** Held until the next one is taken, and `before` is let go. */
+  take(before: ShownView | null): ShownView;
+}
+
 const turnsMost = 20;
 const parts = [".wal", ".wal.checkpoint"] as const;
 
-export class ShownViews implements Disposable {
+export class ShownViews implements CopyViews {
   readonly path: string;
   #made = 0;
 
@@ -55,6 +65,13 @@ export class ShownViews implements Disposable {
   }
 
   #shown(): Shown {
+    // What was shown last is what the file was before the application went to the target.
+    if (readTombstone(this.directory.source) !== null) {
+      throw new TailraceError("verify.not-settled", {
+        what: "The file is fenced off since a cutover",
+        where: { path: this.directory.source },
+      });
+    }
     const shown = this.directory.shown();
     if (shown !== null) return shown;
     throw new TailraceError("verify.not-settled", {

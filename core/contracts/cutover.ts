@@ -221,7 +221,12 @@ export interface WayBack {
   isOpen(group: GroupId, signal: AbortSignal): Promise<boolean>;
   /** Prepares the source's end and the log, then opens the desk's. Durable on return; idempotent. */
   open(group: GroupId, signal: AbortSignal): Promise<Position>;
-  /** A canary goes the whole way: written at the target, carried through the log, found in the source. Rejects with `cutover.no-way-back`. */
+  /**
+   * A canary goes the whole way: written at the target, carried through the log, found in the source. Where the source can take nothing while the
+   * application still has it, it goes as far as the log. Rejects with `cutover.no-way-back`.
+   */
   prove(group: GroupId, canary: MarkerId, signal: AbortSignal): Promise<void>;
+  /** Legal behind the kept fence: the canary of `prove` has gone what was left of its way. Same failure. */
+  land(group: GroupId, canary: MarkerId, signal: AbortSignal): Promise<void>;
   close(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
 }

@@ -33,6 +33,8 @@ export interface DryFacts {
   readonly hooks: readonly string[];
   /** False: the operator goes without. */
   readonly wayBack: boolean;
+  /** The source is a file that one process has at a time, so it is taken away from writers as a whole. */
+  readonly isFileHeld: boolean;
 }
 
 const at = position(0, 0);
@@ -55,7 +57,11 @@ export async function planCutover(
         passed: (session) => session.passed(),
         forget: () => Promise.resolve([]),
         arrive: () => {
-          script.does("source: the fence of the cutover is taken away, and numbers go on above those that PostgreSQL has given");
+          script.does(
+            facts.isFileHeld
+              ? "source: the file is copied, which says what both sides hold, and takes its place again; the way back is closed"
+              : "source: the fence of the cutover is taken away, and numbers go on above those that PostgreSQL has given",
+          );
           return Promise.resolve();
         },
       },
@@ -123,20 +129,25 @@ function dryCheck(script: Script, facts: DryFacts): FinalCheck {
   };
 }
 
-function dryFence(script: Script, { tables }: DryFacts, leaseMs: number): SourceFence {
+function dryFence(script: Script, facts: DryFacts, leaseMs: number): SourceFence {
   const leased = { kind: "leased", marker, at, untilMs: 0 } as const;
+  const isFile = facts.isFileHeld && script.sides.from === "source";
   return {
     prove: () => Promise.resolve(),
     fence: () => {
       script.does(
-        `${script.sides.from}: one transaction refuses every write to ${tables} tables and notes the last position; it ends by itself after ${leaseMs} ms unless renewed`,
+        isFile
+          ? `source: once the application has closed the file nobody can open it, and it is compared for the last time; that ends by itself after ${leaseMs} ms unless renewed`
+          : `${script.sides.from}: one transaction refuses every write to ${facts.tables} tables and notes the last position; it ends by itself after ${leaseMs} ms unless renewed`,
       );
       return Promise.resolve(leased);
     },
     renew: () => Promise.resolve(leased),
     keep: () => {
       script.does(
-        `${script.sides.from}: the fence stays until somebody takes it away; from here on only the route says which side is written to`,
+        isFile
+          ? "source: the file is put aside, and a text that DuckDB refuses to open takes its place until somebody brings it back; from here on only the route says which side is written to"
+          : `${script.sides.from}: the fence stays until somebody takes it away; from here on only the route says which side is written to`,
       );
       return Promise.resolve({ kind: "kept", marker, at });
     },
@@ -149,7 +160,8 @@ function dryFence(script: Script, { tables }: DryFacts, leaseMs: number): Source
   };
 }
 
-function dryWayBack(script: Script, { tables }: DryFacts): WayBack {
+function dryWayBack(script: Script, { tables, isFileHeld }: DryFacts): WayBack {
+  const isHeld = isFileHeld && script.kind !== "rollback";
   return {
     obstacles: () => Promise.resolve([]),
     isOpen: () => Promise.resolve(true),
@@ -161,7 +173,15 @@ function dryWayBack(script: Script, { tables }: DryFacts): WayBack {
       return Promise.resolve(at);
     },
     prove: () => {
-      script.does("waits until a row written at the target has come through the log into the source");
+      script.does(
+        isHeld
+          ? "waits until a row written at the target has come into the log: the file is the application's still"
+          : "waits until a row written at the target has come through the log into the source",
+      );
+      return Promise.resolve();
+    },
+    land: () => {
+      if (isHeld) script.does("waits until that row has come into the source; otherwise everything is taken back");
       return Promise.resolve();
     },
     close: () => {

@@ -7,6 +7,7 @@ import type { Passed } from "../../core/contracts/target.js";
 import type { CutoverKind, CutoverState } from "../../core/cutover/states.js";
 import { TailraceError } from "../../core/errors.js";
 import { timeLimit } from "../../core/time-limit.js";
+import type { MarkerId } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { type CutoverParts, wayOf } from "./parts.js";
 import { Guard } from "./guard.js";
@@ -23,6 +24,8 @@ export interface PauseClock {
 export class Forward {
   #details: MoveDetails = {};
   #way: ReturnType<typeof wayOf>;
+  /** On its way back since the way back was opened. */
+  #canary: MarkerId | null = null;
 
   constructor(
     private readonly parts: CutoverParts,
@@ -54,7 +57,6 @@ export class Forward {
 
   /** Writes wait. */
   async #behind(guard: Guard, { kind, marker }: CutoverRecord, signal: AbortSignal): Promise<void> {
-    const { parts } = this;
     const paused = await this.#step("pausing", () => this.#pause(guard, signal));
     const leased = await this.#step("fencing", () => this.#fence(marker, guard));
     guard.renewing();
@@ -63,7 +65,7 @@ export class Forward {
     await using open = await this.#step("readying", () => this.#ready(guard.signal));
     if (kind === "rehearsal") return;
     await guard.stop();
-    await this.#step("keeping", () => this.#way.fence.keep(parts.group, marker));
+    await this.#step("keeping", () => this.#keep(marker));
     await this.#step("switching", () => open.commit(paused));
   }
 
@@ -90,7 +92,8 @@ export class Forward {
     const begins = await wayBack.open(group, signal);
     const beganMs = clock.monotonicMs();
     using limit = timeLimit(signal, limits.canaryMs);
-    await wayBack.prove(group, newMarker(), limit.signal);
+    this.#canary = newMarker();
+    await wayBack.prove(group, this.#canary, limit.signal);
     this.#ends({ begins: formatPosition(begins), canaryMs: Math.round(clock.monotonicMs() - beganMs) });
   }
 
@@ -153,6 +156,15 @@ export class Forward {
     const open = await session.board.begin(parts.group, this.#way.to, parts.numbers.given(), signal);
     this.#ends({ statements: open.did.length });
     return open;
+  }
+
+  /** Where the source could take nothing before, the way back is seen to end there now, while nothing is switched yet. */
+  async #keep(marker: MarkerId): Promise<void> {
+    const { group, wayBack, limits } = this.parts;
+    await this.#way.fence.keep(group, marker);
+    if (wayBack === null || this.#canary === null) return;
+    using limit = timeLimit(new AbortController().signal, limits.pauseMs);
+    await wayBack.land(group, this.#canary, limit.signal);
   }
 
   async #step<T>(to: CutoverState, act: () => Promise<T>, more: MoveDetails = {}): Promise<T> {

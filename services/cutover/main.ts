@@ -6,6 +6,12 @@ import { RowComparer } from "../../connectors/postgres/cutover/compare-rows.js";
 import { openCutoverDesk } from "../../connectors/postgres/cutover/desk.js";
 import { openLog } from "../../connectors/open-log.js";
 import { openWayBackDesk } from "../../connectors/postgres/source/desk.js";
+import { openDuckDbFence } from "../../connectors/duckdb/fence/fence.js";
+import { placeOfFile } from "../../connectors/duckdb/fence/tombstone.js";
+import { openStandingInspector } from "../../connectors/duckdb/inspect/standing-inspector.js";
+import { openDuckDbRowReader, openStandingRowReader } from "../../connectors/duckdb/row-reader.js";
+import { openHome } from "../../connectors/duckdb/target/home.js";
+import { openDuckDbTarget } from "../../connectors/duckdb/target/open-target.js";
 import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
 import { openTargetText } from "../../connectors/postgres/target-text.js";
 import { openPostgresFence } from "../../connectors/postgres/cutover/postgres-fence.js";
@@ -13,22 +19,28 @@ import { openSqliteFence } from "../../connectors/sqlite/fence.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { comeHome } from "../../connectors/sqlite/home-coming.js";
 import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
-import { openSqliteRowReader, type SqliteRowReader } from "../../connectors/sqlite/row-reader.js";
+import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
-import type { FinalCheck, WayBack } from "../../core/contracts/cutover.js";
+import type { FinalCheck, GivenNumber, SourceFence, SourceNumbers, WayBack } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import { TailraceError } from "../../core/errors.js";
+import type { RowReader } from "../../core/contracts/row-reader.js";
+import type { SourceInspector } from "../../core/contracts/source.js";
+import type { Target } from "../../core/contracts/target.js";
+import type { TargetText } from "../../core/mapping/hashed-row.js";
 import type { Secret } from "../../core/secret.js";
-import type { Settings } from "../../core/settings.js";
+import type { DuckDbSettings, Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
-import { markerId, theGroup } from "../../core/vocabulary/ids.js";
+import { type MarkerId, markerId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import type { TableDescription } from "../../core/vocabulary/table.js";
 import { CheapestCheck } from "./cheapest-check.js";
 import { type BothReaders, DigestCheck } from "./digest-check.js";
 import { ConfiguredHooks } from "./hooks.js";
 import { type CutoverLimits, type CutoverParts, type CutoverPoint, type CutoverProgress, defaultLimits } from "./parts.js";
 import { WayHome } from "./way-back.js";
 import { WholeCheck } from "./whole-check.js";
+
+const never = new AbortController().signal;
 
 export interface OpenCutover {
   readonly settings: Settings;
@@ -51,13 +63,7 @@ export async function openCutover({
   check,
   wayBack,
 }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
-  const { pipeline, source, stateDirectory, routes } = settings;
-  if (source.kind !== "sqlite") {
-    throw new TailraceError("not-yet", {
-      what: `The cutover of a source of kind ${source.kind} is not built yet`,
-      where: { path: source.path },
-    });
-  }
+  const { pipeline, stateDirectory, routes } = settings;
   const held: (Disposable | AsyncDisposable)[] = [];
   const hold = <T extends Disposable | AsyncDisposable>(resource: T): T => {
     held.push(resource);
@@ -71,35 +77,35 @@ export async function openCutover({
   };
   try {
     const comparer = hold(await RowComparer.open(url));
-    const inspector = hold(openSqliteInspector(source.path, { group: theGroup }));
+    const side = hold(sideOf({ settings, url, plan }));
     const tables = plan.tables.filter(({ group }) => group === theGroup);
-    const fence = hold(openSqliteFence({ path: source.path, pipeline }));
-    const rows = new WholeCheck({ inspector, target: comparer, tables });
-    const whole = new DigestCheck({ tables: tables.map((table) => table.source), open: readersOf({ settings, url, plan }), rows });
-    const home = hold(openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }));
+    const rows = new WholeCheck({ inspector: side.inspector, target: comparer, tables });
+    const names = tables.map((table) => table.source);
+    const whole = new DigestCheck({ tables: names, open: readersOf({ settings, url, plan }, side.reader), rows });
+    const desk = hold(openCutoverDesk({ url, pipeline }));
     return {
       group: theGroup,
       clock: systemClock,
       holder: `${userInfo().username}@${hostname()} (process ${process.pid})`,
-      fence,
-      numbers: hold(openSqliteNumbers(source.path)),
-      desk: hold(openCutoverDesk({ url, pipeline })),
+      fence: side.fence,
+      numbers: side.numbers,
+      desk,
       check: new CheapestCheck(check, whole),
       back: {
         fence: hold(openPostgresFence({ url, pipeline })),
         // What came back is in no log of the file's, so there is no proof that could be brought up to date.
-        check: whole,
-        passed: () => home.passed(theGroup, new AbortController().signal),
-        forget: (signal) => home.destroy({ tables: false }, signal),
-        arrive: async (session) => {
-          const state = await fence.state(theGroup);
+        check: new DigestCheck({ tables: names, open: readersOf({ settings, url, plan }, side.standing), rows }),
+        passed: () => side.home.passed(theGroup, never),
+        forget: (signal) => side.home.destroy({ tables: false }, signal),
+        arrive: async (session, signal) => {
+          const state = await side.fence.state(theGroup);
           // In this order: who was replaced meanwhile learns it here, and what it has seen names no later fence.
           const numbers = await session.given();
-          comeHome({ path: source.path, group: theGroup, marker: state.kind === "open" ? null : state.marker, numbers });
+          await side.arrive(state.kind === "open" ? null : state.marker, numbers, signal);
         },
       },
       hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
-      wayBack: wayBack ? wayHome({ settings, url, plan }) : null,
+      wayBack: wayBack ? wayHome({ settings, url, plan }, side) : null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),
       limits: { ...defaultLimits, ...limits },
       tell,
@@ -112,27 +118,107 @@ export async function openCutover({
   }
 }
 
+/** What the source's file is for a cutover. */
+interface FileSide extends AsyncDisposable {
+  readonly fence: SourceFence;
+  readonly numbers: SourceNumbers;
+  readonly inspector: SourceInspector;
+  /** The file as the target of the way back. */
+  readonly home: Target;
+  readonly isHomeOpen: () => boolean;
+  /** Behind its own fence, and behind the other side's. */
+  readonly reader: OpenReader;
+  readonly standing: OpenReader;
+  /** The file is the side that applications write to again. `marker`: of the fence that was found; null: none was up. */
+  arrive(marker: MarkerId | null, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<void>;
+}
+type DescribingReader = RowReader & { describe(table: TableId): TableDescription };
+type OpenReader = (targetText: TargetText, signal: AbortSignal) => Promise<DescribingReader>;
+type SideOptions = Pick<OpenCutover, "settings" | "url" | "plan">;
+
+const sideOf = (options: SideOptions): FileSide => {
+  const { source } = options.settings;
+  return source.kind === "sqlite" ? sqliteSide(options, source.path) : duckDbSide(options, source);
+};
+
+function sqliteSide({ settings: { pipeline, stateDirectory }, plan }: SideOptions, path: string): FileSide {
+  const fence = openSqliteFence({ path, pipeline });
+  const numbers = openSqliteNumbers(path);
+  const inspector = openSqliteInspector(path, { group: theGroup });
+  const home = openSqliteTarget({ path, pipeline, lockDirectory: stateDirectory });
+  const reader: OpenReader = (targetText) => Promise.resolve(openSqliteRowReader({ path, pipeline, group: theGroup, plan, targetText }));
+  return {
+    fence,
+    numbers,
+    inspector,
+    home,
+    isHomeOpen: () => true,
+    reader,
+    standing: reader,
+    arrive: (marker, given) => {
+      comeHome({ path, group: theGroup, marker, numbers: given });
+      return Promise.resolve();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await home[Symbol.asyncDispose]();
+      await inspector[Symbol.asyncDispose]();
+      numbers[Symbol.dispose]();
+      fence[Symbol.dispose]();
+    },
+  };
+}
+
+/** Its sequences are not carried over, so it gives no numbers that the target would have to go on from. */
+const noNumbers: SourceNumbers = { given: () => [], [Symbol.dispose]: () => {} };
+
+function duckDbSide({ settings, url, plan }: SideOptions, source: DuckDbSettings): FileSide {
+  const { pipeline, stateDirectory } = settings;
+  const place = { path: source.path, pipeline, stateDirectory, group: theGroup };
+  // Beside the processes that compare and apply, which have the memory of the settings.
+  const memoryMb = Math.max(200, Math.floor(source.memoryMb / 2));
+  const keys = new Map(
+    [...settings.tables].flatMap(([name, { key }]): [string, readonly string[]][] => (key === null ? [] : [[name, key]])),
+  );
+  const fence = openDuckDbFence(place);
+  const inspector = openStandingInspector({ ...place, memoryMb, keys });
+  const home = openDuckDbTarget({ ...place, memoryMb: source.memoryMb, home: () => openHome(source.path) });
+  return {
+    fence,
+    numbers: noNumbers,
+    inspector,
+    home,
+    isHomeOpen: () => placeOfFile(source.path).kind === "aside",
+    reader: (targetText) => Promise.resolve(openDuckDbRowReader({ ...place, plan, memoryMb, targetText })),
+    standing: (targetText, signal) => openStandingRowReader({ ...place, plan, memoryMb, targetText }, signal),
+    arrive: async (marker, _numbers, signal) => {
+      if (marker !== null) await fence.comeHome(marker, signal);
+      // From here on the file is the application's alone, so nothing could be acknowledged to PostgreSQL: the next cutover opens it again.
+      await openWayBackDesk({ url, pipeline }).close(theGroup, signal);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await home[Symbol.asyncDispose]();
+      await inspector[Symbol.asyncDispose]();
+      fence[Symbol.dispose]();
+    },
+  };
+}
+
 /** Of both sides, standing still. */
-function readersOf({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): (signal: AbortSignal) => Promise<BothReaders> {
-  const { pipeline, source } = settings;
+function readersOf({ settings: { pipeline }, url, plan }: SideOptions, open: OpenReader): (signal: AbortSignal) => Promise<BothReaders> {
   return async (signal) => {
-    const text = openTargetText(url);
-    const here = openSqliteRowReader({ path: source.path, pipeline, group: theGroup, plan, targetText: text.ask });
+    const held: AsyncDisposable[] = [];
     const close = async (): Promise<void> => {
-      await here[Symbol.asyncDispose]();
-      await text[Symbol.asyncDispose]();
+      for (const it of held.toReversed()) await it[Symbol.asyncDispose]();
     };
     try {
-      const describe: SqliteRowReader["describe"] = (table) => here.describe(table);
+      const text = openTargetText(url);
+      held.push(text);
+      const here = await open(text.ask, signal);
+      held.push(here);
+      const describe: DescribingReader["describe"] = (table) => here.describe(table);
       const there = await openPostgresRowReader({ url, pipeline, group: theGroup, plan, describe, labelled: false }, signal);
-      return {
-        source: here,
-        target: there,
-        [Symbol.asyncDispose]: async () => {
-          await there[Symbol.asyncDispose]();
-          await close();
-        },
-      };
+      held.push(there);
+      return { source: here, target: there, [Symbol.asyncDispose]: close };
     } catch (thrown) {
       await close();
       throw thrown;
@@ -140,11 +226,12 @@ function readersOf({ settings, url, plan }: Pick<OpenCutover, "settings" | "url"
   };
 }
 
-function wayHome({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): WayBack {
-  const { pipeline, source, stateDirectory, log, prefix } = settings;
+function wayHome({ settings, url, plan }: SideOptions, { home, isHomeOpen }: FileSide): WayBack {
+  const { pipeline, log, prefix } = settings;
   return new WayHome({
     desk: openWayBackDesk({ url, pipeline }),
-    home: openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }),
+    home,
+    isHomeOpen,
     withLog: async (work) => {
       await using store = await openLog(log, `${prefix}-cutover`, systemClock);
       return await work(store);

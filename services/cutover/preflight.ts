@@ -92,11 +92,9 @@ function snapshot({ facts: { passed } }: PreflightFacts): Draft {
 }
 
 function lag({ lag: { changes, ms }, limits }: PreflightFacts): Draft {
-  if (changes.kind === "unknown" || ms.kind === "unknown") {
-    const why = changes.kind === "unknown" ? changes.why : ms.kind === "unknown" ? ms.why : "";
-    return bad(`it cannot be told: ${why}`, "Start both services and look at `tailrace status`");
-  }
-  const what = `${changes.value} changes, ${Math.round(ms.value)} ms`;
+  if (ms.kind === "unknown") return bad(`it cannot be told: ${ms.why}`, "Start both services and look at `tailrace status`");
+  // A file that is compared from time to time says since when it has moved, and not in how many rows.
+  const what = `${changes.kind === "known" ? changes.value : "some"} changes, ${Math.round(ms.value)} ms`;
   return ms.value <= limits.lagMs
     ? ok(what)
     : bad(`${what}; ${limits.lagMs} ms is the limit`, "Wait until the target has caught up, or find what holds the sink up");

@@ -5,6 +5,7 @@ import type { LogStore } from "../../core/contracts/log-store.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Target } from "../../core/contracts/target.js";
 import { asTailraceError, isAbort, TailraceError } from "../../core/errors.js";
+import { endOfCuts, markerInLog } from "../../core/log/marker-in-log.js";
 import { topicSpecs } from "../../core/topics.js";
 import type { GroupId, MarkerId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
@@ -13,6 +14,8 @@ export interface WayBackParts {
   readonly desk: WayBackDesk;
   /** The source, where changes come back to. */
   readonly home: Pick<Target, "preview" | "prepare" | "passed">;
+  /** False while the application has the file for itself. */
+  readonly isHomeOpen: () => boolean;
   /** Opened for as long as topics are made. */
   readonly withLog: <T>(work: (store: LogStore) => Promise<T>) => Promise<T>;
   /** Of the way back. */
@@ -22,6 +25,8 @@ export interface WayBackParts {
 }
 
 const lookEveryMs = 20;
+/** The file knows the newest marker alone, and somebody may have written another one right behind ours. */
+const looksPerMark = 50;
 
 export class WayHome implements WayBack {
   constructor(private readonly parts: WayBackParts) {}
@@ -47,19 +52,44 @@ export class WayHome implements WayBack {
   }
 
   async prove(group: GroupId, canary: MarkerId, signal: AbortSignal): Promise<void> {
+    const { desk, isHomeOpen, withLog, prefix, clock } = this.parts;
+    await explained(canary, signal, async () => {
+      if (isHomeOpen()) {
+        await desk.mark(group, canary, signal);
+        return await this.#comesHome(group, canary, signal);
+      }
+      await withLog(async (store) => {
+        const from = await endOfCuts(store, prefix, signal);
+        await desk.mark(group, canary, signal);
+        await markerInLog({ store, prefix, from, clock }, canary, signal);
+      });
+    });
+  }
+
+  async land(group: GroupId, canary: MarkerId, signal: AbortSignal): Promise<void> {
+    await explained(canary, signal, () => this.#comesHome(group, canary, signal));
+  }
+
+  async #comesHome(group: GroupId, canary: MarkerId, signal: AbortSignal): Promise<void> {
     const { desk, home, clock } = this.parts;
-    try {
-      await desk.mark(group, canary, signal);
-      while ((await home.passed(group, signal))?.marker !== canary) await clock.delay(lookEveryMs, signal);
-    } catch (thrown) {
-      // Whoever was told to stop says so; a time that has run out is ours to explain.
-      if (!isTimeout(signal.reason)) throw thrown;
-      throw new TailraceError("cutover.no-way-back", { what: "The canary has not come home", where: { canary }, cause: thrown });
+    for (let looks = 1; (await home.passed(group, signal))?.marker !== canary; looks++) {
+      if (looks % looksPerMark === 0) await desk.mark(group, canary, signal);
+      await clock.delay(lookEveryMs, signal);
     }
   }
 
   close(group: GroupId, signal: AbortSignal): Promise<readonly string[]> {
     return this.parts.desk.close(group, signal);
+  }
+}
+
+/** Whoever was told to stop says so; a time that has run out is ours to explain. */
+async function explained(canary: MarkerId, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (thrown) {
+    if (!isTimeout(signal.reason)) throw thrown;
+    throw new TailraceError("cutover.no-way-back", { what: "The canary has not come home", where: { canary }, cause: thrown });
   }
 }
 

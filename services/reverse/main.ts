@@ -1,4 +1,7 @@
 /** Wires the way back: the two loops with their ends exchanged, on topics of their own. */
+import { placeOfFile } from "../../connectors/duckdb/fence/tombstone.js";
+import { openHome } from "../../connectors/duckdb/target/home.js";
+import { openDuckDbTarget } from "../../connectors/duckdb/target/open-target.js";
 import { openPostgresSource } from "../../connectors/postgres/source/postgres-source.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import type { Clock } from "../../core/clock.js";
@@ -25,14 +28,8 @@ const never = new AbortController().signal;
 
 /** `url`: of PostgreSQL. Both ends are opened by `run`, and stand by until a cutover has opened the way back. */
 export async function openReverseService(settings: Settings, url: Secret, host: ServiceHost): Promise<ReverseService> {
-  const { pipeline, source: file, stateDirectory } = settings;
+  const { pipeline, source: file } = settings;
   const { clock } = host;
-  if (file.kind !== "sqlite") {
-    throw new TailraceError("not-yet", {
-      what: `A way back to a source of kind ${file.kind} is not built yet`,
-      where: { path: file.path },
-    });
-  }
   const prefix = backPrefix(settings.prefix);
   let tables: readonly TableId[] = [];
   const openSource = async (): Promise<Source> => {
@@ -40,8 +37,9 @@ export async function openReverseService(settings: Settings, url: Secret, host: 
     tables = source.tables;
     return source;
   };
+  const open = targetOf(settings, clock);
   const openTarget = async (signal: AbortSignal): Promise<Target> => {
-    const target = openSqliteTarget({ path: file.path, pipeline, lockDirectory: stateDirectory, clock });
+    const target = await open(signal);
     if ((await target.plan(signal)) !== null) return target;
     throw new TailraceError("source.way-back-closed", {
       what: "The file was never made ready for what comes back",
@@ -50,7 +48,7 @@ export async function openReverseService(settings: Settings, url: Secret, host: 
   };
   const source = await wireSource(
     settings,
-    { prefix, connector: "postgresql", retention: file.log, tables: () => tables, openSource },
+    { prefix, connector: "postgresql", retention: file.kind === "sqlite" ? file.log : watched, tables: () => tables, openSource },
     host,
   );
   try {
@@ -60,4 +58,25 @@ export async function openReverseService(settings: Settings, url: Secret, host: 
     await source[Symbol.asyncDispose]();
     throw thrown;
   }
+}
+
+/** For sources whose settings know no capture log: when PostgreSQL's log, kept for the way back, is worth an alarm. */
+const watched = { retain: "applied", maxBytes: 1 << 30 } as const;
+
+const homeAgainMs = 10;
+const homeWaitMs = 60_000;
+
+function targetOf({ source: file, pipeline, stateDirectory }: Settings, clock: Clock): (signal: AbortSignal) => Promise<Target> {
+  const { path } = file;
+  if (file.kind === "sqlite") return () => Promise.resolve(openSqliteTarget({ path, pipeline, lockDirectory: stateDirectory, clock }));
+  const { memoryMb } = file;
+  let isFirst = true;
+  return async (signal) => {
+    // In the middle of a cutover the file becomes ours: then writes wait, and nobody may wait for us to look again. At first it is said where we stand.
+    const deadline = clock.monotonicMs() + (isFirst ? 0 : homeWaitMs);
+    isFirst = false;
+    while (placeOfFile(path).kind === "here" && clock.monotonicMs() < deadline) await clock.delay(homeAgainMs, signal);
+    openHome(path);
+    return openDuckDbTarget({ path, pipeline, stateDirectory, memoryMb, clock, home: () => openHome(path) });
+  };
 }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { SourceFence } from "../../core/contracts/cutover.js";
 import type { Awaitable } from "../../core/contracts/source.js";
+import type { ErrorCode } from "../../core/errors.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { until } from "../support/oracles/until.js";
@@ -14,6 +15,8 @@ export interface FenceHost extends AsyncDisposable {
   isBehind(at: Position): Awaitable<boolean>;
   /** Begins a transaction that holds the source; the answer ends it. */
   occupy(): Awaitable<() => Awaitable<void>>;
+  /** What the fence says of a source that stays occupied. */
+  readonly occupied: ErrorCode;
 }
 
 const first = markerId("first");
@@ -91,7 +94,7 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       await using host = await make();
       using fence = host.open();
       const end = await host.occupy();
-      await expect(fence.fence(theGroup, first, { waitMs: 60, leaseMs: 1_000 }, never)).rejects.toMatchObject({ code: "source.busy" });
+      await expect(fence.fence(theGroup, first, { waitMs: 60, leaseMs: 1_000 }, never)).rejects.toMatchObject({ code: host.occupied });
       const waiting = fence.fence(theGroup, first, { waitMs: 20_000, leaseMs: 60_000 }, never);
       await end();
       const { at } = await waiting;

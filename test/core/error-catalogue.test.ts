@@ -55,6 +55,7 @@ describe("what is thrown", () => {
       OutOfOrder: /^core\/apply\//,
       LeftOut: /^connectors\/duckdb\/inspect\//,
       NotNow: /^connectors\/duckdb\/copy\//,
+      AboutTable: /^connectors\/duckdb\/target\//,
       SettingsRefused: /^cli\/settings\//,
     };
     const strangers = thrown.filter(({ path, name }) => {

@@ -9,7 +9,7 @@ import { openDuckDbInstaller } from "../../connectors/duckdb/installer.js";
 import { type DuckDbInspector, openDuckDbInspector } from "../../connectors/duckdb/inspect/inspector.js";
 import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
 import type { SourceRequests } from "../../core/contracts/source.js";
-import { pipelineId, theGroup } from "../../core/vocabulary/ids.js";
+import { type PipelineId, pipelineId, theGroup } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import { keyText, type Row, type Value } from "../../core/vocabulary/value.js";
 
@@ -64,16 +64,30 @@ export class DuckDbFile implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "tailrace-duckdb-"));
   readonly path = join(this.folder, "app.duckdb");
   readonly stateDirectory = join(this.folder, ".tailrace");
-  readonly pipeline = pipelineId("inventory");
+  readonly pipeline: PipelineId;
   application: DuckDbApplication | null = null;
   #open: DuckDbSource | null = null;
 
-  static async of(sql: string, options: { readonly install?: boolean; readonly storage?: string } = {}): Promise<DuckDbFile> {
-    const file = new DuckDbFile();
+  constructor(pipeline: PipelineId = pipelineId("inventory")) {
+    this.pipeline = pipeline;
+  }
+
+  static async of(
+    sql: string,
+    options: { readonly install?: boolean; readonly storage?: string; readonly pipeline?: PipelineId } = {},
+  ): Promise<DuckDbFile> {
+    const file = new DuckDbFile(options.pipeline);
     file.application = await DuckDbApplication.start(file.path, options.storage);
     await file.run(sql);
     if (options.install !== false) await file.install();
     return file;
+  }
+
+  /** As an application does that ends by itself. */
+  async closeApplication(): Promise<void> {
+    await this.run("USE memory; DETACH app");
+    await this.application?.kill();
+    this.application = null;
   }
 
   run(sql: string): Promise<readonly (readonly Value[])[]> {

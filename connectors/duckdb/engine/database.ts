@@ -35,9 +35,9 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  async run(sql: string): Promise<void> {
+  async run(sql: string, values: readonly string[] = []): Promise<void> {
     try {
-      await this.connection.run(sql);
+      await this.connection.run(sql, values.length === 0 ? undefined : [...values]);
     } catch (thrown) {
       throw asEngineError(thrown);
     }

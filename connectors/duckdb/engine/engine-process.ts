@@ -12,8 +12,8 @@ import type { Engine } from "./engine.js";
 import { type Answer, type Call, type Method, readError, type Reply, type Request } from "./messages.js";
 
 export interface EngineProcessOptions {
-  /** `compare`: the source's engine. `view`: the one that reads copies for the verifier. */
-  readonly kind: "compare" | "view";
+  /** `compare`: the source's engine. `view`: reads copies for the verifier. `apply`: writes to the file as a target. `hold`: keeps it from writers. */
+  readonly kind: "compare" | "view" | "apply" | "hold";
   readonly clock: Clock;
   /** What DuckDB may take; the process as a whole may take `overheadMb` more. */
   readonly memoryMb: number;
@@ -82,6 +82,11 @@ export class EngineProcess<E = Engine> implements AsyncDisposable {
       signal.removeEventListener("abort", abort);
       this.#waiting.delete(id);
     }
+  }
+
+  /** Without waiting for its end. */
+  kill(): void {
+    this.#end(new TailraceError("source.worker-ended", { what: "The engine was closed" }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,9 +1,18 @@
 /** The process that holds DuckDB: does what it is asked to, one thing after the other, and ends with its parent. */
 import { DiffEngine } from "./diff-engine.js";
 import { type Call, printError, type Reply } from "./messages.js";
+import { HoldEngine } from "../fence/hold-engine.js";
+import { ApplyEngine } from "../target/apply-engine.js";
 import { ViewEngine } from "./view-engine.js";
 
-const engine = process.argv[2] === "view" ? new ViewEngine() : new DiffEngine();
+const made = {
+  compare: () => new DiffEngine(),
+  view: () => new ViewEngine(),
+  apply: () => new ApplyEngine(),
+  hold: () => new HoldEngine(),
+};
+const kind = process.argv[2];
+const engine = made[kind === "view" || kind === "apply" || kind === "hold" ? kind : "compare"]();
 let turn: Promise<void> = Promise.resolve();
 
 process.on("message", (call: Call) => {

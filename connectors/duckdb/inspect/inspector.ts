@@ -12,6 +12,7 @@ import { type DuckTable, quoteName, quoteText, rowKeyColumn, tableName } from ".
 import { Database } from "../engine/database.js";
 import { RowStore } from "../engine/row-store.js";
 import { refuseUnreadable } from "../copy/refuse-unreadable.js";
+import { placeOfFile } from "../fence/tombstone.js";
 import { RowParser } from "../values.js";
 import { catalogueOf, isKeyColumn } from "./catalogue.js";
 import { profileTable } from "./profile.js";
@@ -30,11 +31,13 @@ const rowsPerPage = 2_000;
 
 /** Rejects when the package that reads DuckDB files is missing, or the file cannot be read. */
 export async function openDuckDbInspector(options: DuckDbInspectorOptions, signal: AbortSignal): Promise<DuckDbInspector> {
-  refuseUnreadable(options.path);
+  // Fenced off for good, it is looked at where it lies.
+  const { path } = placeOfFile(options.path);
+  refuseUnreadable(path);
   const directory = join(options.stateDirectory, `look-${process.pid}-${randomUUID()}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   try {
-    const copier = new LiveCopier({ path: options.path, directory, clock: systemClock, bytesPerSecond: null });
+    const copier = new LiveCopier({ path, directory, clock: systemClock, bytesPerSecond: null });
     const copy = await copier.take(null, signal);
     if (copy === null) throw new Error("a first copy is always one");
     const database = await Database.open(":memory:", { memoryMb: options.memoryMb, threads: 2, spillDirectory: join(directory, "spill") });

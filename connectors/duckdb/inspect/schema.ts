@@ -78,12 +78,15 @@ export async function listSchema(database: Database): Promise<ListedSchema> {
   };
 }
 
+/** Ours, in a file that was a target: nobody's to be carried over. */
+const ownTables: ReadonlySet<string> = new Set(["_cdc_applied", "_cdc_plan"]);
+
 async function listTables(database: Database): Promise<readonly ListedTable[]> {
   const rows = await database.rows<{ schema: string; name: string; rows: bigint; sql: string; comment: string | null }>(
     `SELECT schema_name AS schema, table_name AS name, estimated_size AS rows, sql, comment
      FROM duckdb_tables() WHERE database_name = 'src' AND NOT internal AND NOT temporary ORDER BY schema_name, table_name`,
   );
-  return rows.map((row) => ({ ...row, rows: Number(row.rows) }));
+  return rows.filter(({ name }) => !ownTables.has(name)).map((row) => ({ ...row, rows: Number(row.rows) }));
 }
 
 async function listColumns(database: Database): Promise<ListedSchema["columns"]> {

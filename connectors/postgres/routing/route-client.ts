@@ -4,12 +4,14 @@
  *
  * Promises: work is begun only while the route is known to be fresh, and begun again only when a fence has refused it (then nothing of it was committed).
  * Relies on the work being one transaction that is rolled back when it throws, and on its error being passed on.
+ *
+ * A source that one process has at a time (DuckDB) is let go of when the route leaves it: no work runs there by then, and none begins before that has ended.
  */
-import { isFencedOff, type Route } from "./route.js";
+import { isFencedOff, isLockedOut, type Route } from "./route.js";
 import { RouteFollower } from "./route-follower.js";
 
 export type { Route } from "./route.js";
-export { isFencedOff } from "./route.js";
+export { isFencedOff, isLockedOut } from "./route.js";
 
 export interface RouteOptions {
   /** PostgreSQL, where tailrace.route is. A role that may read that table is enough. */
@@ -24,6 +26,12 @@ export interface RouteOptions {
    * an outage of PostgreSQL stops the application before the cutover as well.
    */
   readonly sourceIsFenced?: boolean;
+  /**
+   * Closes the source's file, for a source that one process has at a time (DuckDB). Called when the route leaves the source and no work runs there any
+   * more; called again if it rejects. Work opens the file when it needs it; that it could not, since the file is held or was put aside, counts as a
+   * refusal of the fence.
+   */
+  readonly leaveSource?: () => Promise<void>;
   readonly onChange?: (route: Route) => void;
   readonly onTrouble?: (thrown: unknown) => void;
 }
@@ -40,6 +48,10 @@ export class RouteClient implements AsyncDisposable {
   #waiters: (() => void)[] = [];
   #closed = false;
   #follower: RouteFollower | null = null;
+  /** Pieces of work that run at the source. */
+  #atSource = 0;
+  #hasLeft = false;
+  #leaving: Promise<void> | null = null;
 
   private constructor(private readonly options: RouteOptions) {}
 
@@ -52,7 +64,10 @@ export class RouteClient implements AsyncDisposable {
       group: options.group ?? 1,
       leaseMs: options.leaseMs ?? 5_000,
       onChange: (route) => options.onChange?.(route),
-      onFresh: () => client.#wake(),
+      onFresh: () => {
+        client.#leaveIfDue();
+        client.#wake();
+      },
       onTrouble: (thrown) => options.onTrouble?.(thrown),
     });
     return client;
@@ -83,19 +98,52 @@ export class RouteClient implements AsyncDisposable {
         await this.#change(null, signal);
         continue;
       }
+      if (side === "source" && this.#leaving !== null) {
+        await this.#leaving;
+        continue;
+      }
       try {
-        return await work(side);
+        return await (side === "source" ? this.#workAtSource(work) : work(side));
       } catch (thrown) {
-        if (!isFencedOff(thrown)) throw thrown;
+        if (!isFencedOff(thrown) && !(side === "source" && this.options.leaveSource !== undefined && isLockedOut(thrown))) throw thrown;
         this.#follower?.hint();
         await this.#change(againMs, signal);
       }
     }
   }
 
+  async #workAtSource<T>(work: (side: Writable) => T | Promise<T>): Promise<T> {
+    this.#atSource += 1;
+    this.#hasLeft = false;
+    try {
+      return await work("source");
+    } finally {
+      this.#atSource -= 1;
+      this.#leaveIfDue();
+    }
+  }
+
+  #leaveIfDue(): void {
+    const { leaveSource, onTrouble } = this.options;
+    const side = this.#follower?.last()?.side ?? "source";
+    if (leaveSource === undefined || side === "source" || this.#atSource > 0 || this.#hasLeft || this.#leaving !== null) return;
+    this.#leaving = leaveSource()
+      .then(
+        () => {
+          this.#hasLeft = true;
+        },
+        (thrown: unknown) => onTrouble?.(thrown),
+      )
+      .finally(() => {
+        this.#leaving = null;
+        this.#wake();
+      });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#wake();
+    await this.#leaving;
     await this.#follower?.[Symbol.asyncDispose]();
   }
 

@@ -9,4 +9,8 @@ export interface Route {
 /** How a fenced source refuses a write, whatever library brings the message. */
 export const fencedWords = "tailrace: writes are fenced off";
 
+/** How DuckDB says that it cannot open a file: another process has it, or it was put aside. Nothing was written. */
+export const isLockedOut = (thrown: unknown): boolean =>
+  thrown instanceof Error && /Could not set lock on file|is not a valid DuckDB database file/.test(thrown.message);
+
 export const isFencedOff = (thrown: unknown): boolean => thrown instanceof Error && thrown.message.includes(fencedWords);

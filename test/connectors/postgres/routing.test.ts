@@ -163,3 +163,62 @@ it("keeps a process alive that waits for a route while its connection is lost, a
 it("refuses to open when PostgreSQL cannot be asked", async () => {
   await expect(openRoute({ url: "postgresql://nobody@127.0.0.1:1/none", pipeline: "x" })).rejects.toThrow();
 });
+
+it("lets go of a source that one process has at a time: behind the work that runs there, before any other, and again after a pause that came to nothing", async () => {
+  const story: string[] = [];
+  let closes = 0;
+  await using client = await open({
+    leaveSource: () => {
+      story.push("left");
+      // Somebody may fail to close: it is asked again.
+      return ++closes === 1 ? Promise.reject(new Error("not yet")) : Promise.resolve();
+    },
+    leaseMs: 400,
+  });
+  let end = (): void => {};
+  const long = client.write(async (side) => {
+    story.push(`begins at ${side}`);
+    await new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    story.push("ends");
+  });
+  await setRoute("paused");
+  await said(client, "paused");
+  expect(story).toEqual(["begins at source"]);
+  end();
+  await long;
+  await until(
+    () => closes === 2,
+    10_000,
+    () => `closed ${closes} times`,
+  );
+  expect(story).toEqual(["begins at source", "ends", "left", "left"]);
+  await setRoute("source");
+  await client.write((side) => story.push(side));
+  await setRoute("target");
+  await until(
+    () => closes === 3,
+    10_000,
+    () => `closed ${closes} times`,
+  );
+  await client.write((side) => story.push(side));
+  expect(story.slice(4)).toEqual(["source", "left", "target"]);
+});
+
+it("takes a file that it cannot open for a refusal of the fence, where it was told to let go of one", async () => {
+  await using client = await open({ leaveSource: () => Promise.resolve() });
+  const refusals = ["IO Error: Could not set lock on file", 'IO Error: The file "x" exists, but it is not a valid DuckDB database file!'];
+  const side = await client.write((where) => {
+    const refusal = refusals.shift();
+    if (refusal !== undefined) throw new Error(refusal);
+    return where;
+  });
+  expect(side).toBe("source");
+  await using other = await open();
+  await expect(
+    other.write(() => {
+      throw new Error("Could not set lock on file");
+    }),
+  ).rejects.toThrow("Could not set lock");
+});

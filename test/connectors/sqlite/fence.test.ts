@@ -38,6 +38,7 @@ sourceFenceContract("SQLite", async () => {
       other.exec("BEGIN IMMEDIATE; INSERT INTO t (u) VALUES ('occupied')");
       return () => void other.exec("COMMIT");
     },
+    occupied: "source.busy",
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };
 });

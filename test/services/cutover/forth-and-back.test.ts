@@ -165,6 +165,7 @@ function partsOf(sides: TwoSides, comparer: RowComparer): CutoverParts {
       },
     },
     wayBack: new WayHome({
+      isHomeOpen: () => true,
       desk: openWayBackDesk({ url, pipeline }),
       home,
       withLog: (work) => work(noLog),

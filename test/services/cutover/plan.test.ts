@@ -30,7 +30,7 @@ const lagMs = { kind: "known", value: 12 } as const;
 const prediction = predictPause({ facts, lagMs, dirtyRows: 2_000, statements: 2, last: null });
 
 it("prints what happens, in order, and how long writes wait", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"], wayBack: true };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"], wayBack: true, isFileHeld: false };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "cutover");
   expect(planLines(steps, prediction, paint).join("\n")).toMatchInlineSnapshot(`
     " 1. preparing
@@ -72,7 +72,7 @@ it("prints what happens, in order, and how long writes wait", async () => {
 });
 
 it("rehearses everything but the switch", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true, isFileHeld: false };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rehearsal");
   expect(steps.map(({ step }) => step)).toEqual([
     "preparing",
@@ -175,7 +175,7 @@ it("predicts from the last rehearsal what it has measured, and says so", () => {
 
 it("prints a rollback with the sides exchanged", async () => {
   const back = { before: [], behind: ['LOCK TABLE "public"."t" IN SHARE ROW EXCLUSIVE MODE'], after: [] };
-  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true };
+  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true, isFileHeld: false };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rollback");
   expect(steps).toMatchInlineSnapshot(`
     [
@@ -244,4 +244,23 @@ it("prints a rollback with the sides exchanged", async () => {
       },
     ]
   `);
+});
+
+it("says of a file that one process has at a time how it is taken away and brought back", async () => {
+  const nothing = { before: [], behind: [], after: [] };
+  const dry = { ready: nothing, numbers: [], tables: 3, dirtyRows: 10, hooks: [], wayBack: true, isFileHeld: true };
+  const planned = async (kind: "cutover" | "rollback") =>
+    new Map(
+      (await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, kind)).map(({ step, does }) => [step, does]),
+    );
+  const forth = await planned("cutover");
+  expect(forth.get("opening")?.join()).toContain("has come into the log");
+  expect(forth.get("fencing")?.join()).toContain("once the application has closed the file nobody can open it");
+  expect(forth.get("keeping")).toEqual([
+    expect.stringContaining("the file is put aside"),
+    expect.stringContaining("that row has come into the source"),
+  ]);
+  const back = await planned("rollback");
+  expect(back.get("fencing")?.join()).toContain("target: one transaction refuses every write");
+  expect(back.get("switched")?.join()).toContain("takes its place again; the way back is closed");
 });

@@ -180,6 +180,40 @@ describe("the state machine", () => {
     },
   );
 
+  it.each(points)(
+    "a source that takes nothing before it is fenced off: killed at %s, it is settled, and switched only with a way back",
+    async (point) => {
+      const world = new World();
+      world.landsBehind = true;
+      const process = new FakeProcess(world);
+      process.at = (passing) => {
+        process.dead ||= passing === point;
+        return Promise.resolve();
+      };
+      if (point.startsWith("undoing")) world.trouble = { step: "checking", what: { kind: "failure" } };
+      await run(process, "cutover").catch(() => null);
+      expect(world.faults).toEqual([]);
+      const outcome = process.dead ? await successor(world) : null;
+      judge(world, point);
+      if (outcome?.kind === "undone") expect((await run(new FakeProcess(world), "cutover")).kind).toBe("switched");
+      judge(world, `the run after ${point}`);
+    },
+  );
+
+  it.each(["failure", "hang"] as const)("a canary that does not land (%s) takes everything back", async (what) => {
+    const world = new World();
+    world.landsBehind = true;
+    const process = new FakeProcess(world);
+    process.at = (passing) => {
+      // Behind the act of keeping itself, which comes first.
+      if (passing === "readying.after") world.landing = what;
+      return Promise.resolve();
+    };
+    const outcome = await runCutover(process.parts({ pauseMs: 300 }), "cutover", nothing, never);
+    expect(outcome.kind).toBe("undone");
+    judge(world, what);
+  });
+
   it("goes forth and back as often as wanted", async () => {
     const world = new World();
     for (const kind of ["cutover", "rollback", "cutover", "rollback", "cutover"] as const) {

@@ -40,6 +40,9 @@ export class World {
   trouble: { step: CutoverState; what: Trouble } | null = null;
   postgresUpAtMs = 0;
   wayBack: "closed" | "open" | "proven" = "closed";
+  /** The source takes nothing before it is fenced off for good: a canary ends its way there. */
+  landsBehind = false;
+  landing: "failure" | "hang" | null = null;
   ids = 0;
 
   isOpen(side: CutoverSide): boolean {
@@ -161,6 +164,14 @@ function fakeWayBack(process: FakeProcess): WayBack {
       await process.alive();
       await process.trouble("opening", signal);
       signal.throwIfAborted();
+      if (!world.landsBehind) world.wayBack = "proven";
+    },
+    land: async (_group, _canary, signal) => {
+      await process.alive();
+      if (world.landing === "failure") throw new TailraceError("cutover.no-way-back", { what: "made to fail" });
+      if (world.landing === "hang") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      signal.throwIfAborted();
+      if (world.fences.source?.kept !== true) world.faults.push("a canary landed in a source that applications may have");
       world.wayBack = "proven";
     },
     close: async () => {

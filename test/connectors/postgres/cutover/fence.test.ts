@@ -53,6 +53,7 @@ sourceFenceContract("PostgreSQL", async () => {
       return said;
     },
     isBehind: ({ order }) => order >= last,
+    occupied: "source.busy",
     occupy: async () => {
       const other = await clientOf(database);
       clients.push(other);

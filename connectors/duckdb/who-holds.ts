@@ -1,7 +1,7 @@
-import { holdersOf } from "../../connectors/duckdb/holders.js";
+import { holdersOf } from "./holders.js";
 
 /** Who has a DuckDB file open, in words. */
-export function whoWrites(path: string): string {
+export function whoHolds(path: string): string {
   const holders = holdersOf(path);
   if (holders === null) return "this system does not say who has the file open";
   if (holders.length === 0) return "nobody on this machine has the file open at this moment";
