@@ -207,8 +207,11 @@ export interface WayBackDesk {
    * are running there. Answers where it begins.
    */
   open(group: GroupId, signal: AbortSignal): Promise<Position>;
-  /** Travels the way back like a change; whoever applies it there says so (`Passed.marker`). Legal while it is open. */
-  mark(group: GroupId, marker: MarkerId, signal: AbortSignal): Promise<void>;
+  /**
+   * Travels the way back like a change; whoever applies it there says so (`Passed.marker`), until the next one comes. Legal while it is open. Answers a
+   * position below it, above all that was committed before the call.
+   */
+  mark(group: GroupId, marker: MarkerId, signal: AbortSignal): Promise<Position>;
   /** What was not carried back by then never will be. Idempotent; answers what it removed. */
   close(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
 }

@@ -18,6 +18,7 @@ import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js"
 import { systemClock } from "../../core/clock.js";
 import type { FinalCheck, WayBack } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { Direction } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
@@ -36,8 +37,8 @@ export interface OpenCutover {
   readonly plan: TargetPlan;
   readonly limits: Partial<CutoverLimits>;
   readonly tell: (progress: CutoverProgress) => void;
-  /** A check that knows what was proven before; null: every row is read. */
-  readonly check: FinalCheck | null;
+  /** Of either way: a check that knows what was proven before; null: every row is read. */
+  readonly checks: Readonly<Record<Direction, FinalCheck | null>>;
   /** False: the operator goes without. */
   readonly wayBack: boolean;
 }
@@ -48,7 +49,7 @@ export async function openCutover({
   plan,
   limits,
   tell,
-  check,
+  checks,
   wayBack,
 }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
   const { pipeline, source, stateDirectory, routes } = settings;
@@ -84,11 +85,10 @@ export async function openCutover({
       fence,
       numbers: hold(openSqliteNumbers(source.path)),
       desk: hold(openCutoverDesk({ url, pipeline })),
-      check: new CheapestCheck(check, whole),
+      check: new CheapestCheck(checks.forward, whole),
       back: {
         fence: hold(openPostgresFence({ url, pipeline })),
-        // What came back is in no log of the file's, so there is no proof that could be brought up to date.
-        check: whole,
+        check: new CheapestCheck(checks.reverse, whole),
         passed: () => home.passed(theGroup, new AbortController().signal),
         forget: (signal) => home.destroy({ tables: false }, signal),
         arrive: async (session) => {

@@ -5,7 +5,7 @@ import type { GroupId, MarkerId, PipelineId } from "../../../core/vocabulary/ids
 import { position } from "../../../core/vocabulary/position.js";
 import { Connection } from "../connection.js";
 import { parseConnectionUrl } from "../connection-url.js";
-import { markerQuery, type WayPlace } from "./marker.js";
+import { type WayPlace, writeMarker } from "./marker.js";
 import { wayBackObstacles } from "./obstacles.js";
 import { withSourceErrors } from "./source-errors.js";
 import { closeWayBack, openWayBack, wayName } from "./way-back.js";
@@ -32,7 +32,10 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
         return position((await readWayState(connection, place))?.history ?? 1, start);
       }),
     mark: (group, marker: MarkerId, signal) =>
-      ask(group, signal, async (connection, place) => void (await connection.query(markerQuery(place, marker)))),
+      ask(group, signal, async (connection, place) => {
+        const below = await writeMarker(connection, place, marker);
+        return position((await readWayState(connection, place))?.history ?? 1, below);
+      }),
     close: (group, signal) => ask(group, signal, closeWayBack),
   };
 }
