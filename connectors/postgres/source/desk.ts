@@ -6,7 +6,7 @@ import { position } from "../../../core/vocabulary/position.js";
 import { Connection } from "../connection.js";
 import { parseConnectionUrl } from "../connection-url.js";
 import { type WayPlace, writeMarker } from "./marker.js";
-import { wayBackObstacles } from "./obstacles.js";
+import { wayBackFindings, wayBackObstacles } from "./obstacles.js";
 import { withSourceErrors } from "./source-errors.js";
 import { closeWayBack, openWayBack, wayName } from "./way-back.js";
 import { readWayState } from "./way-state.js";
@@ -24,6 +24,7 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
   };
   return {
     obstacles: (group, signal) => ask(group, signal, wayBackObstacles),
+    findings: (group, tables, signal) => ask(group, signal, (connection, place) => wayBackFindings(connection, place, tables)),
     isOpen: (group, signal) =>
       ask(group, signal, async (connection, place) => ((await readWayState(connection, place))?.start ?? null) !== null),
     open: (group, signal) =>

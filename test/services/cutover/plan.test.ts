@@ -30,7 +30,7 @@ const lagMs = { kind: "known", value: 12 } as const;
 const prediction = predictPause({ facts, lagMs, dirtyRows: 2_000, statements: 2, last: null });
 
 it("prints what happens, in order, and how long writes wait", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"], wayBack: true };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, advances: true, hooks: ["./switch.sh"], wayBack: true };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "cutover");
   expect(planLines(steps, prediction, paint).join("\n")).toMatchInlineSnapshot(`
     " 1. preparing
@@ -72,7 +72,7 @@ it("prints what happens, in order, and how long writes wait", async () => {
 });
 
 it("rehearses everything but the switch", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, advances: true, hooks: [], wayBack: true };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rehearsal");
   expect(steps.map(({ step }) => step)).toEqual([
     "preparing",
@@ -175,8 +175,8 @@ it("predicts from the last rehearsal what it has measured, and says so", () => {
 
 it("prints a rollback with the sides exchanged", async () => {
   const back = { before: [], behind: ['LOCK TABLE "public"."t" IN SHARE ROW EXCLUSIVE MODE'], after: [] };
-  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true };
-  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rollback");
+  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, advances: true, hooks: [], wayBack: true };
+  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, { ...dry, advances: false }, "rollback");
   expect(steps).toMatchInlineSnapshot(`
     [
       {
