@@ -71,6 +71,10 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
     expect(await operator.different({})).toEqual([]);
     await expect(client.query("INSERT INTO orders (customer) VALUES (1)")).rejects.toThrow(fenced);
 
+    // A sink that writes sets needs it deferred, the application did not.
+    const unique = await client.query("SELECT condeferred FROM pg_constraint WHERE contype = 'u' AND conrelid = 'customers'::regclass");
+    expect(unique.rows).toEqual([{ condeferred: true }]);
+
     // Numbers above 340 were given in PostgreSQL and are gone: the file must not give them again.
     operator.sql("INSERT INTO orders (customer, note) VALUES (2, 'home')");
     const ids = await client.query<{ id: string }>("SELECT max(id) AS id FROM orders");
