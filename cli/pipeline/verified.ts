@@ -4,10 +4,12 @@
  */
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../core/clock.js";
+import type { Target } from "../../core/contracts/target.js";
+import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { TailraceError } from "../../core/errors.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
-import { comparePositions, formatPosition, origin, parsePosition, type Position } from "../../core/vocabulary/position.js";
+import { comparePositions, formatPosition, origin, parsePosition, type Position, position } from "../../core/vocabulary/position.js";
 import { catchUp } from "./catch-up.js";
 import { provenNow } from "./proven.js";
 import { measuredFile } from "./source.js";
@@ -17,26 +19,8 @@ import { directionOf, openWayHome } from "./way-back.js";
 const askAgainMs = 500;
 
 export async function verified(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
-  const goalBack = await goalHome(settings, signal);
-  if (goalBack !== null) return await untilProven(settings, goalBack, seen, signal);
-  // A file that is compared from time to time does not say how far it has come: that is known once a marker has passed.
-  if (settings.source.kind === "duckdb") await catchUp(settings, seen, signal);
-  await untilProven(settings, settings.source.kind === "duckdb" ? null : measuredFile(settings, null).head, seen, signal);
-}
-
-/** null: applications write to the source. Else a position below a marker that comes home, so that the proof must pass it. */
-async function goalHome(settings: Settings, signal: AbortSignal): Promise<Position | null> {
-  return await withTarget(settings, signal, async (_target, { url }) => {
-    if ((await directionOf(settings, url, signal)) === "forward") return null;
-    const { desk } = await openWayHome(settings, url, signal);
-    return await desk.mark(theGroup, markerId(`verified-${randomUUID()}`), signal);
-  });
-}
-
-/** `wanted` null: what the target has now. */
-async function untilProven(settings: Settings, wanted: Position | null, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
   await withTarget(settings, signal, async (target, { url }) => {
-    const goal = wanted ?? (await target.applied(theGroup, signal))?.position ?? origin;
+    const goal = await goalOf(settings, { target, url, seen }, signal);
     for (;;) {
       const plan = await target.plan(signal);
       if (plan === null) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline" });
@@ -46,9 +30,30 @@ async function untilProven(settings: Settings, wanted: Position | null, seen: (w
       seen(
         mismatches > 0
           ? `${mismatches} rows differ`
-          : `${provenAt === null ? "no run has compared every table" : `equality is proven as of ${provenAt}`}, the source was at ${formatPosition(goal)}`,
+          : `${provenAt === null ? "no run has compared every table" : `equality is proven as of ${provenAt}`}, and has to be as of ${formatPosition(goal)}`,
       );
       await systemClock.delay(askAgainMs, signal);
     }
   });
+}
+
+interface Asked {
+  readonly target: Target;
+  readonly url: Secret;
+  readonly seen: (what: string) => void;
+}
+
+/** Behind everything that is committed now. */
+async function goalOf(settings: Settings, { target, url, seen }: Asked, signal: AbortSignal): Promise<Position> {
+  if ((await directionOf(settings, url, signal)) === "reverse") {
+    // A place below a marker, which comes home: so a proof will pass it.
+    const { desk, home } = await openWayHome(settings, url, signal);
+    const below = await desk.mark(theGroup, markerId(`verified-${randomUUID()}`), signal);
+    // The stream's own history, which may be above that of the opening.
+    return position((await home.applied(theGroup, signal))?.position.history ?? below.history, below.order);
+  }
+  if (settings.source.kind === "sqlite") return measuredFile(settings, null).head;
+  // A file that is compared from time to time does not say how far it has come: that is known once a marker has passed.
+  await catchUp(settings, seen, signal);
+  return (await target.applied(theGroup, signal))?.position ?? origin;
 }
