@@ -38,6 +38,7 @@ const steps = [
   "switched",
 ] as const;
 const settleMs = 1_000;
+const goesTo: Readonly<Record<SwitchKind, PauseSeen["side"]>> = { rehearse: "source", run: "target", rollback: "source" };
 const words: Readonly<Record<SwitchKind, readonly string[]>> = {
   rehearse: ["cutover", "rehearse", "--max-lag", "10s"],
   run: ["cutover", "run", "--max-lag", "10s"],
@@ -79,14 +80,21 @@ export async function measured(
   writer.mark();
   const { code, stdout, stderr } = await pipeline.verb(...words[kind], "--json", "--progress", "json", "--max-pause", "60s");
   if (code !== 0) throw new Error(`${kind} ended with ${code}: ${stdout}${stderr}`);
-  // Until it has gone on.
-  await sleep(300);
-  const { pauseMs } = await writer.report();
+  const { pauseMs } = await goneOn(writer, goesTo[kind]);
   const { pauseMs: toolPauseMs } = JSON.parse(stdout) as { pauseMs: number };
   const events = stderr.split("\n").flatMap((text) => (text.startsWith('{"event":"step"') ? [JSON.parse(text) as StepEvent] : []));
   const ended = events.flatMap(({ step, ms }): readonly [string, number][] => (ms === undefined ? [] : [[step, ms]]));
   say(`${log} ${kind}: the application waited ${rounded(pauseMs, 0)} ms, the tool says ${rounded(toolPauseMs, 0)} ms`);
   return [{ log, kind, pauseMs, toolPauseMs, steps: Object.fromEntries(ended) }];
+}
+
+/** A pause has ended when the application has written where it was sent. */
+async function goneOn(writer: Writer, side: PauseSeen["side"]): Promise<PauseSeen> {
+  for (;;) {
+    await sleep(300);
+    const seen = await writer.report();
+    if (seen.side === side && seen.commits > 0) return seen;
+  }
 }
 
 interface StepEvent {

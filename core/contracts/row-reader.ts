@@ -100,10 +100,10 @@ export interface Leading extends AsyncDisposable {
   /** Unlabelled: no position of ours says what it holds. */
   readonly rows: RowReader;
   /**
-   * Versions of these rows now. `surely`: a row that a transaction may be changing which has committed already, and cannot be seen yet, is left out
-   * unless it becomes clear within a moment.
+   * Versions of these rows now, later than all that had come back before the call. A row that a transaction may be changing which has committed already,
+   * and cannot be seen yet, is left out unless it becomes clear within a moment.
    */
-  versions(table: TableId, rows: readonly RowName[], surely: boolean, signal: AbortSignal): Promise<RowVersions>;
+  versions(table: TableId, rows: readonly RowName[], signal: AbortSignal): Promise<RowVersions>;
   /** Writes a marker. Answers a place in the log below it, above everything that could be seen before. */
   mark(signal: AbortSignal): Promise<number>;
   /** As `RowVersions.reign`. */
@@ -112,9 +112,10 @@ export interface Leading extends AsyncDisposable {
 export interface RowVersions {
   /** Names the time since the last switch; null: applications do not write here. */
   readonly reign: string | null;
-  /** By id; a row that is not there has a version as well. */
+  /** By id. A row that is not there is `absentVersion`, whatever has come and gone there. */
   readonly versions: ReadonlyMap<string, string>;
 }
+export const absentVersion = "absent";
 
 /** The side that follows: rows labelled by what has come back to it. */
 export interface Following extends Pick<ChangedKeys, "changedKeys">, AsyncDisposable {

@@ -4,28 +4,30 @@
  *
  * A suspect's row is read at PostgreSQL, then a marker is written behind it; once the file has passed the marker it holds all that this read has seen, and
  * its row is read; then the row's version at PostgreSQL is looked at again. The same version: nobody has changed the row in between, so both
- * must be the same. Another one: the row is read again, as forward where the capture log does not say.
+ * must be the same. Another one: the row is read again, as forward where the capture log does not say. A row that is not there has no version; it may have
+ * come and gone in between, and then its key is among those that have come back since.
  *
  * Labels of PostgreSQL's reads are the file's positions: what the file had applied before a read is in it.
  */
 import type { KeyScope } from "../../core/contracts/change.js";
-import type {
-  Between,
-  ChangedKey,
-  ChangedKeys,
-  Following,
-  KeyedDigest,
-  KeyedRow,
-  Labelled,
-  Leading,
-  RowName,
-  RowReader,
-  RowThen,
-  RowVersions,
-  ScopeCut,
-  ScopeDigest,
+import {
+  absentVersion,
+  type Between,
+  type ChangedKey,
+  type ChangedKeys,
+  type Following,
+  type KeyedDigest,
+  type KeyedRow,
+  type Labelled,
+  type Leading,
+  type RowName,
+  type RowReader,
+  type RowThen,
+  type RowVersions,
+  type ScopeCut,
+  type ScopeDigest,
 } from "../../core/contracts/row-reader.js";
-import { TailraceError } from "../../core/errors.js";
+import { asTailraceError, TailraceError } from "../../core/errors.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { type Position, position } from "../../core/vocabulary/position.js";
 import type { Key } from "../../core/vocabulary/value.js";
@@ -46,6 +48,8 @@ export function backSides({ leading, following, standing, ...common }: BackSides
 interface Seen extends RowVersions {
   readonly table: TableId;
   readonly at: Position;
+  /** What the file had applied before: seen by the read in any case. */
+  readonly applied: Position;
 }
 
 class LeadingRows implements RowReader, ChangedKeys {
@@ -81,10 +85,10 @@ class LeadingRows implements RowReader, ChangedKeys {
     const applied = await this.following.rows.position(signal);
     const rows = async (): Promise<readonly KeyedRow[]> => (await this.leading.rows.rowsByKey(table, keys, signal)).value;
     if (this.standing || keys.length === 0) return { at: applied, value: await rows() };
-    const versions = await this.#versions(table, await this.identify(table, keys, signal), false, signal);
+    const versions = await this.#versions(table, await this.identify(table, keys, signal), signal);
     const value = await rows();
     const at = position(applied.history, await this.leading.mark(signal));
-    this.#seen = { ...versions, table, at };
+    this.#seen = { ...versions, table, at, applied };
     return { at, value };
   }
 
@@ -105,16 +109,36 @@ class LeadingRows implements RowReader, ChangedKeys {
   ): Promise<ReadonlyMap<string, RowThen>> {
     const seen = this.#seen;
     if (seen === null || seen.table !== table || seen.at !== after) return new Map(rows.map(({ id }) => [id, { kind: "unknown" }]));
-    const now = await this.#versions(table, rows, true, signal);
-    const isSame = ({ id }: RowName): boolean => now.versions.has(id) && now.versions.get(id) === seen.versions.get(id);
-    const changed = now.reign === seen.reign ? rows.filter((row) => !isSame(row)) : rows;
-    return new Map(changed.map(({ id }) => [id, { kind: "unknown" }]));
+    const now = await this.#versions(table, rows, signal);
+    if (now.reign !== seen.reign) return new Map(rows.map(({ id }) => [id, { kind: "unknown" }]));
+    const cameBack = rows.some(({ id }) => now.versions.get(id) === absentVersion)
+      ? await this.#cameBack(table, seen.applied, signal)
+      : null;
+    const isSame = ({ id }: RowName): boolean => {
+      const version = now.versions.get(id);
+      if (version === undefined || version !== seen.versions.get(id)) return false;
+      return version !== absentVersion || cameBack?.has(id) === false;
+    };
+    return new Map(rows.filter((row) => !isSame(row)).map(({ id }) => [id, { kind: "unknown" }]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  async #versions(...asked: Parameters<Leading["versions"]>): Promise<RowVersions> {
-    const versions = await this.leading.versions(...asked);
+  /** Ids of rows that have come back above `after`; null: that is not known. */
+  async #cameBack(table: TableId, after: Position, signal: AbortSignal): Promise<ReadonlySet<string> | null> {
+    const ids = new Set<string>();
+    try {
+      for await (const page of this.following.changedKeys({ after, upTo: after }, signal))
+        for (const key of page) if (key.table === table) ids.add(key.id);
+      return ids;
+    } catch (thrown) {
+      if (asTailraceError(thrown).code !== "source.pruned") throw thrown;
+      return null;
+    }
+  }
+
+  async #versions(table: TableId, rows: readonly RowName[], signal: AbortSignal): Promise<RowVersions> {
+    const versions = await this.leading.versions(table, rows, signal);
     if (versions.reign === null) throw otherDirection();
     return versions;
   }

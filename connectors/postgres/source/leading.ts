@@ -8,7 +8,7 @@
  */
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { TargetPlan } from "../../../core/contracts/plan.js";
-import type { Leading, RowName, RowReader, RowVersions } from "../../../core/contracts/row-reader.js";
+import { absentVersion, type Leading, type RowName, type RowReader, type RowVersions } from "../../../core/contracts/row-reader.js";
 import { Secret } from "../../../core/secret.js";
 import { markerId, type TableId } from "../../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";
@@ -30,7 +30,7 @@ export interface PostgresLeadingOptions extends WayPlace {
   readonly writersMs?: number;
 }
 
-const defaultWritersMs = 2_000;
+const defaultWritersMs = 1_000;
 const lookAgainMs = 5;
 
 export async function openPostgresLeading(options: PostgresLeadingOptions, signal: AbortSignal): Promise<Leading> {
@@ -58,8 +58,6 @@ interface Looked extends RowVersions {
   readonly unsure: ReadonlySet<string>;
 }
 
-const absent = "absent";
-
 class PostgresLeading implements Leading {
   readonly #tables = new Map<TableId, ReadStatements>();
   /** One for all: it is told anew each time it is written. */
@@ -74,9 +72,9 @@ class PostgresLeading implements Leading {
     this.#clock = options.clock ?? systemClock;
   }
 
-  async versions(table: TableId, rows: readonly RowName[], surely: boolean, signal: AbortSignal): Promise<RowVersions> {
+  async versions(table: TableId, rows: readonly RowName[], signal: AbortSignal): Promise<RowVersions> {
     const first = await this.#look(table, rows, signal);
-    if (!surely || first.unsure.size === 0) return first;
+    if (first.unsure.size === 0) return first;
     const isSure = await this.#writersEnded(table, signal);
     const second = await this.#look(table, rows, signal);
     if (isSure) return second;
@@ -107,7 +105,7 @@ class PostgresLeading implements Leading {
       this.#label(),
     );
     const found = await withTargetErrors(() => this.connection.rows<VersionRow & Record<string, unknown>>(text, values));
-    const versions = new Map(rows.map(({ id }) => [id, absent]));
+    const versions = new Map(rows.map(({ id }) => [id, absentVersion]));
     const unsure = new Set(versions.keys());
     for (const { key, version, locker } of found) {
       if (key === null || version === null) continue;

@@ -1,11 +1,10 @@
 /**
  * The file as the side that follows, for whoever compares it: its rows, labelled by what has come back to it, and the keys whose rows have. Owns nothing.
  */
-import type { Following } from "../../../core/contracts/row-reader.js";
-import { type Between, type ChangedKey } from "../../../core/contracts/row-reader.js";
+import { breathe } from "../../../core/clock.js";
+import type { Between, ChangedKey, Following } from "../../../core/contracts/row-reader.js";
 import type { HoldName } from "../../../core/contracts/source.js";
 import { TailraceError } from "../../../core/errors.js";
-import { breathe } from "../../../core/clock.js";
 import { type TableId, tableId } from "../../../core/vocabulary/ids.js";
 import type { Position } from "../../../core/vocabulary/position.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";

@@ -3,12 +3,18 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { trackedKeysMax } from "../../../connectors/sqlite/target/tracked-keys.js";
 import { systemClock } from "../../../core/clock.js";
+import { absentVersion, type Following, type Leading } from "../../../core/contracts/row-reader.js";
 import { tableId } from "../../../core/vocabulary/ids.js";
+import { position } from "../../../core/vocabulary/position.js";
 import { keyText } from "../../../core/vocabulary/value.js";
 import { backCheck } from "../../../services/verify/back-check.js";
+import { backSides } from "../../../services/verify/back-sides.js";
 import { settle } from "../../../services/verify/settle.js";
+import type { Sides } from "../../../services/verify/sides.js";
+import { planTable } from "../../contracts/target-fixtures.js";
 import { BackWorld } from "../../support/back-world.js";
 import { PostgresServer } from "../../support/postgres-server.js";
+import { describeTable } from "../../support/synthetic-window.js";
 
 const never = new AbortController().signal;
 const ddl = `
@@ -183,4 +189,52 @@ test("whoever compares learns that applications were switched over, in both dire
   await it.turn("forward");
   await expect(it.verify()).rejects.toMatchObject(other);
   await forward.position(never);
+});
+
+test("a row that came and went while both sides were read is not taken for one too many", async () => {
+  const t = tableId("t");
+  const row = { id: "1", key: [1n] };
+  const plan = planTable(describeTable("t", { id: "integer", name: "text" }, ["id"]));
+  const rounds = { file: 0 };
+  /** PostgreSQL lacks the row whenever it is looked at; the file has it in its first reads. */
+  const settledWith = async (hasUntil: number, cameBack: (round: number) => number) => {
+    rounds.file = 0;
+    const never = (): never => {
+      throw new Error("not asked for");
+    };
+    const rows = { scopes: never, digest: never, digests: never, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const identify = () => Promise.resolve([row]);
+    const leading: Leading = {
+      rows: { ...rows, identify, position: never, rowsByKey: () => Promise.resolve({ at: position(0, 0), value: [] }) },
+      versions: () => Promise.resolve({ reign: "1", versions: new Map([["1", absentVersion]]) }),
+      mark: () => Promise.resolve(100),
+      reign: () => Promise.resolve("1"),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const there = { kind: "row", ...row, row: ["1", "a"] } as const;
+    const following: Following = {
+      rows: {
+        ...rows,
+        identify,
+        position: () => Promise.resolve(position(1, rounds.file === 0 ? 50 : 101)),
+        rowsByKey: () => Promise.resolve({ at: position(1, 101), value: ++rounds.file <= hasUntil ? [there] : [] }),
+      },
+      async *changedKeys({ after }) {
+        const order = cameBack(rounds.file);
+        if (order > after.order) yield [{ ...row, table: t, order }];
+        await Promise.resolve();
+      },
+      since: never,
+      hold: never,
+      proven: never,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const sides = backSides({ leading, following, standing: false, plans: new Map([[t, plan]]), clock: systemClock, stallMs: 1_000 });
+    // The file is asked where it is until it has passed the marker.
+    const reached: Sides = { ...sides, target: { ...sides.target, position: () => Promise.resolve(position(1, 101)) } };
+    return (await settle(reached, t, [row], new AbortController().signal)).map(({ kind }) => kind);
+  };
+  expect(await settledWith(1, (round) => (round === 1 ? 80 : 90))).toEqual(["equal"]);
+  expect(rounds.file).toBe(2);
+  expect(await settledWith(99, () => 40)).toEqual(["missing"]);
 });
