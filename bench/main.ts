@@ -14,10 +14,23 @@ import type { Bench, BenchOptions } from "./options.js";
 import { overhead } from "./overhead.js";
 import { peers } from "./peers/peers.js";
 import { printReport } from "./report.js";
+import { rollback } from "./rollback.js";
 import { snapshot } from "./snapshot.js";
 import { verify } from "./verify.js";
 
-const benches: Readonly<Record<string, Bench>> = { overhead, snapshot, apply, latency, memory, peers, hops, cutover, duckdb, verify };
+const benches: Readonly<Record<string, Bench>> = {
+  overhead,
+  snapshot,
+  apply,
+  latency,
+  memory,
+  peers,
+  hops,
+  cutover,
+  rollback,
+  duckdb,
+  verify,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

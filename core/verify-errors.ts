@@ -22,6 +22,22 @@ export const verifyErrors = {
     cause: "Rows of a table are still being copied: what is missing may be on its way.",
     remedy: "Wait for the copy to end (`tailrace wait caught-up`), then verify again",
   },
+  "verify.no-way-back": {
+    verdict: "stand-by",
+    cause: "Applications write to PostgreSQL, and nothing carries their changes back: the source stands still, and differs as it must.",
+    remedy: "Nothing to do: there is nothing to compare. The next cutover that opens a way back can be verified in both directions",
+  },
+  "verify.other-direction": {
+    verdict: "retry",
+    cause: "Applications were switched over to the other side while both were compared.",
+    remedy: "Nothing to do; both sides are compared again the other way round",
+  },
+  "verify.repair-at-source": {
+    verdict: "stop",
+    cause: "Applications write to PostgreSQL: repair asks the file's capture for rows, and nothing is captured there now.",
+    remedy:
+      "Update the row in PostgreSQL without changing it (`UPDATE t SET c = c WHERE ...`), and it is carried back anew; for one that PostgreSQL lacks, insert it there and delete it again. Or go home first: `tailrace rollback run` refuses while a row differs",
+  },
   "verify.put-off": {
     verdict: "retry",
     cause: "Verification cannot go on for now.",

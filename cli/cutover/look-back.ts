@@ -6,7 +6,7 @@ import type { RollbackFacts } from "../../services/cutover/rollback-preflight.js
 import type { Invocation } from "../invocation.js";
 import type { CutoverWork } from "./open.js";
 
-export async function lookBack({ signal }: Invocation, { settings, parts }: CutoverWork): Promise<RollbackFacts> {
+export async function lookBack({ signal }: Invocation, { settings, parts, verifier }: CutoverWork): Promise<RollbackFacts> {
   const { desk, group, back, wayBack } = parts;
   const last = await desk.last(group, signal);
   const { bavail, bsize } = statfsSync(dirname(settings.source.path));
@@ -17,6 +17,7 @@ export async function lookBack({ signal }: Invocation, { settings, parts }: Cuto
     last,
     lastBack: last?.kind === "rollback" ? last : null,
     cost: await back.check.cost(signal),
+    isKnown: verifier.sides.direction === "reverse" && (await verifier.finalCheck.cost(signal)).oldestProofMs !== null,
     ready: await desk.returnPlan(group, signal),
     freeBytes: bavail * bsize,
   };

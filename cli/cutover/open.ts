@@ -1,6 +1,8 @@
 /** A cutover as a verb needs it: the target's place held, the plan read, the parts wired. */
 import { systemClock } from "../../core/clock.js";
 import { TailraceError } from "../../core/errors.js";
+import type { FinalCheck } from "../../core/contracts/cutover.js";
+import type { Direction } from "../../core/contracts/target.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
@@ -58,10 +60,16 @@ export async function withCutoverOf<T>(
       });
     }
     await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs }, signal);
-    await using parts = await openCutover({ settings, url, plan, limits, tell, check: verifier.finalCheck, wayBack });
+    await using parts = await openCutover({ settings, url, plan, limits, tell, checks: checksOf(verifier), wayBack });
     return await work({ settings, plan, parts, verifier, url });
   });
 }
+
+/** A verifier knows the way that changes flow now; the other has nothing that could be proven. */
+const checksOf = ({ sides: { direction }, finalCheck }: Verifier): Record<Direction, FinalCheck | null> => ({
+  forward: direction === "forward" ? finalCheck : null,
+  reverse: direction === "reverse" ? finalCheck : null,
+});
 
 function limitsOf({ options }: Invocation): Partial<CutoverLimits> {
   const pauseMs = options.durationMs("maxPause");

@@ -1,5 +1,5 @@
 /** One thing that doctor looked at. `id` never changes: scripts and runbooks name it. */
-export type CheckGroup = "settings" | "source" | "target" | "log" | "data";
+export type CheckGroup = "settings" | "source" | "target" | "log" | "data" | "way-back";
 export type CheckSeverity = "ok" | "info" | "warn" | "error";
 
 export interface Check {

@@ -12,6 +12,7 @@ import type { Survey } from "../pipeline/survey.js";
 import { withTarget } from "../pipeline/target.js";
 import { type Check, found, passed } from "./check.js";
 import { failed } from "./failed.js";
+import { wayBackChecks } from "./way-back-checks.js";
 
 export interface PipelineChecksOptions {
   readonly census: boolean;
@@ -21,7 +22,12 @@ export interface PipelineChecksOptions {
 export async function pipelineChecks(settings: Settings, options: PipelineChecksOptions, signal: AbortSignal): Promise<readonly Check[]> {
   const survey = await trySurvey(settings, options, signal);
   if ("severity" in survey) return [survey, await logCheck(settings, null, signal), ...(await targetChecks(settings, null, signal))];
-  return [...dataChecks(survey), await logCheck(settings, survey, signal), ...(await targetChecks(settings, survey, signal))];
+  return [
+    ...dataChecks(survey),
+    await logCheck(settings, survey, signal),
+    ...(await targetChecks(settings, survey, signal)),
+    ...(await wayBackChecks(settings, survey.plan, signal)),
+  ];
 }
 
 async function trySurvey(settings: Settings, options: PipelineChecksOptions, signal: AbortSignal): Promise<Survey | Check> {

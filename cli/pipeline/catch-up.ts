@@ -5,24 +5,53 @@
 import { randomUUID } from "node:crypto";
 import { Backoff, systemClock } from "../../core/clock.js";
 import type { Passed, Target } from "../../core/contracts/target.js";
+import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { type MarkerId, markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { openRequests } from "./source.js";
 import { withTarget } from "./target.js";
+import { directionOf, openWayHome } from "./way-back.js";
 
 /** Each question is a connection of its own. */
 const askAfterMs = { first: 25, most: 250 } as const;
 
 export async function catchUp(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<{ readonly ms: number }> {
   const startedMs = systemClock.monotonicMs();
-  await withTarget(settings, signal, (target) => untilPassed(settings, target, seen, signal));
+  await withTarget(settings, signal, async (target, { url }) => {
+    const isForward = (await directionOf(settings, url, signal)) === "forward";
+    const ends = isForward ? { target, mark: () => markSource(settings) } : await homeward(settings, url, signal);
+    await untilPassed(ends, seen, signal);
+  });
   return { ms: systemClock.monotonicMs() - startedMs };
 }
 
-async function untilPassed(settings: Settings, target: Target, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
+interface Ends {
+  /** The side that follows. */
+  readonly target: Pick<Target, "passed">;
+  /** At the side that applications write to. */
+  readonly mark: () => Promise<Marked>;
+}
+interface Marked {
+  readonly id: MarkerId;
+  readonly at: Position;
+}
+
+/** After a switch: PostgreSQL is written to, and the file is what has to catch up. */
+async function homeward(settings: Settings, url: Secret, signal: AbortSignal): Promise<Ends> {
+  const { desk, home } = await openWayHome(settings, url, signal);
+  return {
+    target: home,
+    mark: async () => {
+      const id = markerId(randomUUID());
+      return { id, at: await desk.mark(theGroup, id, signal) };
+    },
+  };
+}
+
+async function untilPassed({ target, mark }: Ends, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
   let at = await target.passed(theGroup, signal);
-  let marker = await writeMarker(settings);
+  let marker = await mark();
   const ours = new Set<MarkerId>([marker.id]);
   let isPassed = false;
   const pace = new Backoff(askAfterMs.first, askAfterMs.most);
@@ -38,7 +67,7 @@ async function untilPassed(settings: Settings, target: Target, seen: (what: stri
     if (!isPassed && passed !== null && hasMoved(at, passed) && comparePositions(passed.position, marker.at) >= 0) {
       // Only the newest marker is remembered, and one that lies before the beginning of a history is never told: ours may be gone.
       at = passed;
-      marker = await writeMarker(settings);
+      marker = await mark();
       ours.add(marker.id);
     }
     await systemClock.delay(pace.next(), signal);
@@ -48,7 +77,7 @@ async function untilPassed(settings: Settings, target: Target, seen: (what: stri
 const hasMoved = (before: Passed | null, now: Passed): boolean =>
   before === null || comparePositions(before.position, now.position) !== 0 || before.marker !== now.marker;
 
-async function writeMarker(settings: Settings): Promise<{ readonly id: MarkerId; readonly at: Position }> {
+async function markSource(settings: Settings): Promise<Marked> {
   using requests = openRequests(settings);
   const id = markerId(randomUUID());
   return { id, at: await requests.marker(id) };

@@ -1,12 +1,12 @@
 /** Asks services and target what they say of themselves, each for a short time and none of them needed. */
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import type { Target } from "../../core/contracts/target.js";
+import type { Conservation, Target } from "../../core/contracts/target.js";
 import { asTailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import type { ServiceName, ServiceStatus } from "../../core/status.js";
 import { timeLimit } from "../../core/time-limit.js";
-import { theGroup } from "../../core/vocabulary/ids.js";
+import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
 import {
   type FileFacts,
@@ -21,6 +21,7 @@ import { type HttpPlace, httpBase } from "./places.js";
 import { measuredFile } from "./source.js";
 import { provenNow } from "./proven.js";
 import { withTarget } from "./target.js";
+import { directionOf, openWayHome } from "./way-back.js";
 
 const patienceMs = 3_000;
 
@@ -119,10 +120,14 @@ async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal:
 }
 
 async function factsOf(settings: Settings, target: Target, url: Secret, signal: AbortSignal): Promise<TargetFacts> {
-  const applied = await target.applied(theGroup, signal);
+  const direction = await directionOf(settings, url, signal);
   const plan = await target.plan(signal);
-  const totals = await target.totals(theGroup, signal);
+  // What follows is the file by then, and what it has is what came back.
+  const follower = direction === "forward" ? target : await followerOf(settings, url, signal);
+  const applied = (await follower?.applied(theGroup, signal)) ?? null;
+  const totals = (await follower?.totals(theGroup, signal)) ?? new Map<TableId, Conservation>();
   return {
+    direction,
     applied: applied === null ? null : formatPosition(applied.position),
     phase: applied?.phase ?? null,
     paused: await target.paused(theGroup, signal),
@@ -137,6 +142,16 @@ async function factsOf(settings: Settings, target: Target, url: Secret, signal: 
       };
     }),
   };
+}
+
+/** Null: nothing comes back. */
+async function followerOf(settings: Settings, url: Secret, signal: AbortSignal): Promise<Target | null> {
+  try {
+    return (await openWayHome(settings, url, signal)).home;
+  } catch (thrown) {
+    if (asTailraceError(thrown).code === "verify.no-way-back") return null;
+    throw thrown;
+  }
 }
 
 /** Null: this target does not know verification yet. */

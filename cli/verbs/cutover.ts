@@ -71,6 +71,7 @@ async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitC
       numbers: facts.numbers,
       tables: plan.tables.length,
       dirtyRows: facts.cost.dirtyRows,
+      advances: true,
       wayBack: facts.wayBack !== null,
       isFileHeld: settings.source.kind === "duckdb",
       hooks: settings.routes.hooks.map((hook) => (hook.kind === "command" ? hook.command.join(" ") : hook.url)),

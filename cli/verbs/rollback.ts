@@ -35,11 +35,14 @@ export const verb: Verb = (invocation) => {
   }
 };
 
+const leftForTheFence = 200;
+
 async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitCode> {
   const { settings, plan, parts } = open;
   const facts = await lookBack(invocation, open);
   const checks = rollbackPreflight(facts);
-  const { dirtyRows } = facts.cost;
+  // What is known to have come back is compared before writes wait, all but the last of it.
+  const dirtyRows = facts.isKnown ? Math.min(facts.cost.dirtyRows, leftForTheFence) : facts.cost.dirtyRows;
   const steps = await planCutover(
     parts,
     {
@@ -47,6 +50,7 @@ async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitC
       numbers: [],
       tables: plan.tables.length,
       dirtyRows,
+      advances: facts.isKnown,
       wayBack: true,
       isFileHeld: settings.source.kind === "duckdb",
       hooks: settings.routes.hooks.map((hook) => (hook.kind === "command" ? hook.command.join(" ") : hook.url)),

@@ -57,8 +57,10 @@ async function valuesOf(
   if (planned === undefined) return [];
   const columns = canonicalColumns(planned);
   const names = await sides.source.identify(table, keys, signal);
-  const source = byId((await sides.source.rowsByKey(table, keys, signal)).value);
-  const target = byId((await sides.target.rowsByKey(table, keys, signal)).value);
+  // For people the file is the source, whichever side applications write to.
+  const [file, postgres] = sides.direction === "forward" ? [sides.source, sides.target] : [sides.target, sides.source];
+  const source = byId((await file.rowsByKey(table, keys, signal)).value);
+  const target = byId((await postgres.rowsByKey(table, keys, signal)).value);
   const shown = (text: string | null | undefined): string | null => (text === null || text === undefined ? null : showValues ? text : mask);
   return names.map(({ id }) => {
     const ours = source.get(id) ?? null;

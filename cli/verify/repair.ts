@@ -20,9 +20,9 @@ export async function verifyRepair(invocation: Invocation): Promise<ExitCode> {
       const name = options.text("table");
       const [only] = tablesOf(verifier, name);
       const table = name === null ? null : (only ?? null);
-      const { sides, store, requests } = verifier;
+      const { sides, store, repairs } = verifier;
       const startedMs = systemClock.monotonicMs();
-      const result = await repair({ sides, store, requests, table, onAsking: () => invocation.stage("changing") }, signal);
+      const result = await repair({ sides, store, repairs, table, onAsking: () => invocation.stage("changing") }, signal);
       const ms = systemClock.monotonicMs() - startedMs;
       const count = (of: "asked" | "equal" | "different" | "waiting"): number => result.tables.reduce((total, one) => total + one[of], 0);
       const counts = { asked: count("asked"), equal: count("equal"), different: count("different"), waiting: count("waiting") };

@@ -3,6 +3,7 @@
  * known is null, with the reason beside it.
  */
 import type { Known, Lag, LookFigures, RereadProgress } from "../../core/contracts/source.js";
+import type { Direction } from "../../core/contracts/target.js";
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
@@ -30,6 +31,8 @@ export interface FileFacts extends Lag {
   readonly captureLog: CaptureLogStatus | null;
 }
 export interface TargetFacts {
+  /** `reverse`: applications write to PostgreSQL; applied and tables are of the file then. */
+  readonly direction: Direction;
   readonly applied: string | null;
   readonly phase: string | null;
   readonly paused: boolean;
@@ -47,6 +50,8 @@ export type PipelineState = "running" | "snapshot" | "paused" | "degraded" | "st
 export interface PipelineView {
   readonly pipeline: string;
   readonly state: PipelineState;
+  /** null: nobody says. In `reverse` positions and distance are those of what comes back: head is PostgreSQL's, applied the file's. */
+  readonly direction: Direction | null;
   readonly phase: string | null;
   readonly services: readonly ServiceView[];
   readonly positions: { readonly head: string | null; readonly log: string | null; readonly applied: string | null };
@@ -106,6 +111,7 @@ export function viewOf(observed: Observed): PipelineView {
   ];
   const wayBack = wayBackOf(reverse);
   const alarmBack = wayBack?.captureLog === null || wayBack === null ? null : slotAlarmSentence(wayBack.captureLog);
+  const direction = observed.target.kind === "heard" ? observed.target.value.direction : null;
   const phase = phaseOf(observed);
   const details = detailsOf(observed.source);
   const captureLog = observed.file?.kind === "heard" ? observed.file.value.captureLog : captureLogOf(details["captureLog"]);
@@ -117,19 +123,15 @@ export function viewOf(observed: Observed): PipelineView {
     ...differing(observed.verification ?? null),
     ...(captureLog?.forgotten === true ? [forgottenSentence] : []),
   ];
-  // Whoever only looks on does not decide how the pipeline is.
+  // Whoever only looks on does not decide how the pipeline is; after a switch those who carried forward only look on.
   const state = stateOf(movers, phase, observed);
   return {
     pipeline: observed.pipeline,
     state,
+    direction,
     phase,
     services,
-    positions: {
-      head: observed.file?.kind === "heard" ? formatPosition(observed.file.value.head) : textOf(details["head"]),
-      log: observed.source.kind === "heard" ? observed.source.value.position : null,
-      applied: observed.target.kind === "heard" ? observed.target.value.applied : positionOf(observed.sink),
-    },
-    behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
+    ...(direction === "reverse" ? flowBack(observed) : flowForth(observed)),
     captureLog,
     lastLook: lookOf(details["lastLook"]),
     wayBack,
@@ -146,6 +148,35 @@ export function viewOf(observed: Observed): PipelineView {
         ...(alarm === null ? [] : ["tailrace doctor"]),
       ]),
     ],
+  };
+}
+
+type Flow = Pick<PipelineView, "positions" | "behind">;
+
+function flowForth(observed: Observed): Flow {
+  const details = detailsOf(observed.source);
+  return {
+    positions: {
+      head: observed.file?.kind === "heard" ? formatPosition(observed.file.value.head) : textOf(details["head"]),
+      log: observed.source.kind === "heard" ? observed.source.value.position : null,
+      applied: observed.target.kind === "heard" ? observed.target.value.applied : positionOf(observed.sink),
+    },
+    behind: observed.file?.kind === "heard" ? distanceOf(observed.file.value) : behindOf(observed, details["behind"]),
+  };
+}
+
+/** What the application has written at PostgreSQL, and how much of it the file has. */
+function flowBack({ reverse = null, target }: Observed): Flow {
+  const details = reverse === null ? {} : detailsOf(reverse);
+  const reading = details["source"];
+  const head = typeof reading === "object" && reading !== null ? (reading as Partial<ServiceStatus>).details?.["head"] : null;
+  const silent = reverse === null ? "nobody asked" : reverse.kind === "silent" ? reverse.why : null;
+  return {
+    positions: { head: textOf(head), log: textOf(details["log"]), applied: target.kind === "heard" ? target.value.applied : null },
+    behind:
+      silent === null
+        ? (wayBackOf(reverse)?.behind ?? { changes: null, ms: null, why: reverse?.kind === "heard" ? reverse.value.why : null })
+        : { changes: null, ms: null, why: `the service that carries changes back does not answer (${silent})` },
   };
 }
 
@@ -192,6 +223,7 @@ function phaseOf({ target, sink, source }: Observed): string | null {
 function stateOf(services: readonly ServiceView[], phase: string | null, { target }: Observed): PipelineState {
   if (services.some(({ state }) => state === "stopped")) return "stopped";
   if (services.some(({ code }) => code === "cutover.switched")) return "switched";
+  if (target.kind === "heard" && target.value.direction === "reverse") return "switched";
   if (services.every(({ state }) => state === "unreachable" || state === "ended")) return "down";
   if (services.some(({ state }) => state === "paused") || (target.kind === "heard" && target.value.paused)) return "paused";
   if (services.some(({ state }) => state !== "running")) return "degraded";

@@ -1,6 +1,6 @@
 /** A pipeline's view as lines for a terminal of 80 columns or more. */
 import { printable } from "../../core/errors.js";
-import { formatCount, formatMs, plural } from "../output/format.js";
+import { formatBytes, formatCount, formatMs, plural } from "../output/format.js";
 import type { Paint } from "../output/output.js";
 import { cell, renderTable } from "../output/table.js";
 import { captureLogLine } from "./capture-log-text.js";
@@ -41,7 +41,8 @@ const colours: Readonly<Record<PipelineState, keyof Paint>> = {
 };
 
 function headLine(view: PipelineView, paint: Paint): string {
-  return `${paint.bold(view.pipeline)}  ${paint[colours[view.state]](view.state.toUpperCase())}${view.phase === null ? "" : paint.dim(`  phase ${view.phase}`)}`;
+  const says = view.direction === "reverse" ? "applications write to PostgreSQL" : view.phase === null ? null : `phase ${view.phase}`;
+  return `${paint.bold(view.pipeline)}  ${paint[colours[view.state]](view.state.toUpperCase())}${says === null ? "" : paint.dim(`  ${says}`)}`;
 }
 
 function serviceLine({ service, state, why, attempt, sinceMs }: ServiceView, paint: Paint): string {
@@ -51,8 +52,9 @@ function serviceLine({ service, state, why, attempt, sinceMs }: ServiceView, pai
   return `  ${dot} ${service.padEnd(7)} ${state}${since}${again}${why === null ? "" : `  ${printable(why)}`}`;
 }
 
-function positionLine({ positions }: PipelineView, paint: Paint): string {
+function positionLine({ positions, direction }: PipelineView, paint: Paint): string {
   const { head, log, applied } = positions;
+  if (direction === "reverse") return `  ${paint.dim("position")}  target ${head ?? "-"}   log ${log ?? "-"}   source ${applied ?? "-"}`;
   return `  ${paint.dim("position")}  source ${head ?? "-"}   log ${log ?? "-"}   target ${applied ?? "-"}`;
 }
 
@@ -77,8 +79,15 @@ function captureLogLines({ captureLog }: PipelineView, paint: Paint): readonly s
   return [`  ${paint.dim("capture")}   ${captureLogLine(captureLog)}`];
 }
 
-function wayBackLines({ wayBack }: PipelineView, paint: Paint): readonly string[] {
+/** While it carries nothing of the application's; later its figures are the pipeline's. */
+function wayBackLines({ wayBack, direction }: PipelineView, paint: Paint): readonly string[] {
   if (wayBack === null) return [];
+  if (direction === "reverse")
+    return wayBack.captureLog === null
+      ? []
+      : [
+          `  ${paint.dim("kept log")}  ${formatBytes(wayBack.captureLog.bytes)} of PostgreSQL's log, oldest ${formatMs(wayBack.captureLog.ms)}`,
+        ];
   const { applied, behind } = wayBack;
   const why = behind.why === null ? "" : paint.dim(`   (- : ${printable(behind.why)})`);
   return [

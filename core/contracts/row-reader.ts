@@ -4,6 +4,7 @@ import type { TableId } from "../vocabulary/ids.js";
 import type { Position } from "../vocabulary/position.js";
 import type { Key } from "../vocabulary/value.js";
 import type { KeyScope } from "./change.js";
+import type { HoldName } from "./source.js";
 
 export interface Labelled<T> {
   /** The value was true at exactly this position. */
@@ -89,4 +90,40 @@ export interface ChangedKeys {
    * does not say. Same rejections.
    */
   changedRows(table: TableId, rows: readonly RowName[], between: Between, signal: AbortSignal): Promise<ReadonlyMap<string, RowThen>>;
+}
+
+/**
+ * The side that applications write to while changes come back. Its log cannot be asked what a row was at a position, so a row is recognised by its
+ * version: one that is the same in two reads was the same in between.
+ */
+export interface Leading extends AsyncDisposable {
+  /** Unlabelled: no position of ours says what it holds. */
+  readonly rows: RowReader;
+  /**
+   * Versions of these rows now, later than all that had come back before the call. A row that a transaction may be changing which has committed already,
+   * and cannot be seen yet, is left out unless it becomes clear within a moment.
+   */
+  versions(table: TableId, rows: readonly RowName[], signal: AbortSignal): Promise<RowVersions>;
+  /** Writes a marker. Answers a place in the log below it, above everything that could be seen before. */
+  mark(signal: AbortSignal): Promise<number>;
+  /** As `RowVersions.reign`. */
+  reign(signal: AbortSignal): Promise<string | null>;
+}
+export interface RowVersions {
+  /** Names the time since the last switch; null: applications do not write here. */
+  readonly reign: string | null;
+  /** By id. A row that is not there is `absentVersion`, whatever has come and gone there. */
+  readonly versions: ReadonlyMap<string, string>;
+}
+export const absentVersion = "absent";
+
+/** The side that follows: rows labelled by what has come back to it. */
+export interface Following extends Pick<ChangedKeys, "changedKeys">, AsyncDisposable {
+  readonly rows: RowReader;
+  /** Above `at` all keys that have come back are known, and so many are; null: which have is not known. */
+  since(): Promise<{ readonly at: Position | null; readonly keys: number }>;
+  /** As `SourceRequests.hold`; from its return on, all keys that come back are known. */
+  hold(name: HoldName, from: Position | null, forMs: number): Promise<void>;
+  /** Every row was found equal as of there: keys from before need not be known, unless they are held. */
+  proven(at: Position): Promise<void>;
 }

@@ -94,7 +94,7 @@ export interface VerificationStore extends AsyncDisposable {
   /** Durable on return. */
   note(run: RunNumber, progress: Progress, signal: AbortSignal): Promise<void>;
   end(run: RunNumber, how: { readonly state: RunState; readonly error: string | null }, signal: AbortSignal): Promise<void>;
-  /** Newest first. */
+  /** Newest first; none from before the last switch. */
   runs(limit: number, signal: AbortSignal): Promise<readonly RunRecord[]>;
   chunks(run: RunNumber, signal: AbortSignal): Promise<readonly StoredChunk[]>;
   /** Per table that has ranges: how long ago the oldest was read. */

@@ -30,6 +30,8 @@ export interface DryFacts {
   readonly numbers: readonly GivenNumber[];
   readonly tables: number;
   readonly dirtyRows: number;
+  /** A proof is brought up to date before the pause. */
+  readonly advances: boolean;
   readonly hooks: readonly string[];
   /** False: the operator goes without. */
   readonly wayBack: boolean;
@@ -118,7 +120,7 @@ class Script {
 function dryCheck(script: Script, facts: DryFacts): FinalCheck {
   return {
     advance: () => {
-      if (script.kind !== "rollback") script.does("compares what has changed since the last proof, while writes go on");
+      if (facts.advances) script.does("compares what has changed since the last proof, while writes go on");
       return Promise.resolve(0);
     },
     cost: () => Promise.resolve({ dirtyRows: facts.dirtyRows, dirtyChunks: 0, oldestProofMs: 0 }),

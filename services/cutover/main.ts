@@ -26,7 +26,7 @@ import type { FinalCheck, GivenNumber, SourceFence, SourceNumbers, WayBack } fro
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
 import type { SourceInspector } from "../../core/contracts/source.js";
-import type { Target } from "../../core/contracts/target.js";
+import type { Direction, Target } from "../../core/contracts/target.js";
 import type { TargetText } from "../../core/mapping/hashed-row.js";
 import type { Secret } from "../../core/secret.js";
 import type { DuckDbSettings, Settings } from "../../core/settings.js";
@@ -48,8 +48,8 @@ export interface OpenCutover {
   readonly plan: TargetPlan;
   readonly limits: Partial<CutoverLimits>;
   readonly tell: (progress: CutoverProgress) => void;
-  /** A check that knows what was proven before; null: every row is read. */
-  readonly check: FinalCheck | null;
+  /** Of either way: a check that knows what was proven before; null: every row is read. */
+  readonly checks: Readonly<Record<Direction, FinalCheck | null>>;
   /** False: the operator goes without. */
   readonly wayBack: boolean;
 }
@@ -60,7 +60,7 @@ export async function openCutover({
   plan,
   limits,
   tell,
-  check,
+  checks,
   wayBack,
 }: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
   const { pipeline, stateDirectory, routes } = settings;
@@ -90,11 +90,13 @@ export async function openCutover({
       fence: side.fence,
       numbers: side.numbers,
       desk,
-      check: new CheapestCheck(check, whole),
+      check: new CheapestCheck(checks.forward, whole),
       back: {
         fence: hold(openPostgresFence({ url, pipeline })),
-        // What came back is in no log of the file's, so there is no proof that could be brought up to date.
-        check: new DigestCheck({ tables: names, open: readersOf({ settings, url, plan }, side.standing), rows }),
+        check: new CheapestCheck(
+          checks.reverse,
+          new DigestCheck({ tables: names, open: readersOf({ settings, url, plan }, side.standing), rows }),
+        ),
         passed: () => side.home.passed(theGroup, never),
         forget: (signal) => side.home.destroy({ tables: false }, signal),
         arrive: async (session, signal) => {

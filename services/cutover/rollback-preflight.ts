@@ -11,6 +11,8 @@ export interface RollbackFacts {
   /** The newest, if it was a rollback: its steps were measured. */
   readonly lastBack: CutoverStory | null;
   readonly cost: { readonly dirtyRows: number };
+  /** It is known which rows have come back since both sides were equal: `cost` counts these alone. */
+  readonly isKnown: boolean;
   readonly ready: ReadyPlan;
   readonly freeBytes: number;
 }
@@ -30,7 +32,7 @@ export function rollbackPreflight(known: RollbackFacts): readonly CutoverCheck[]
         : bad(known.fence, "Let the owner of the tables run it"),
     "target.queries": queries(known),
     "source.disk": disk(known),
-    verification: ok(`${known.cost.dirtyRows} rows are compared while writes wait: what comes back is in no log of the file's`),
+    verification: verification(known),
   };
   return Object.entries(checks).map(([id, draft]) => ({ id, acceptable: false, ...draft }));
 }
@@ -42,6 +44,13 @@ function route({ facts: { route: now }, last }: RollbackFacts): Draft {
   }
   if (now.side === "target") return ok(`applications write to PostgreSQL (version ${now.version})`);
   return bad(`applications write to the ${now.side} (version ${now.version})`, "There is nothing to take back");
+}
+
+function verification({ cost: { dirtyRows }, isKnown }: RollbackFacts): Draft {
+  if (isKnown)
+    return ok(`${dirtyRows} rows have come back since both sides were equal: they are compared, all but the last before writes wait`);
+  const what = `${dirtyRows} rows are compared while writes wait: which of them have changed is not known`;
+  return { severity: "warn", what, fix: "`tailrace verify run` before it: then only what comes back after that is left to compare" };
 }
 
 const wayBack = ({ hasWayBack }: RollbackFacts): Draft =>

@@ -25,7 +25,7 @@ export interface WayBackParts {
 }
 
 const lookEveryMs = 20;
-/** The file knows the newest marker alone, and somebody may have written another one right behind ours. */
+/** The file knows the newest marker alone, and somebody who compares both sides may have written another right behind ours. */
 const looksPerMark = 50;
 
 export class WayHome implements WayBack {

@@ -1,6 +1,6 @@
 /** Two rows of one key, compared by their canonical forms: what equals by hash equals here, and the columns that differ have names. */
 import type { TablePlan } from "../../core/contracts/plan.js";
-import type { KeyedRow, RowThen } from "../../core/contracts/row-reader.js";
+import type { RowThen } from "../../core/contracts/row-reader.js";
 import { canonicalColumns, canonicalValue } from "../../core/mapping/canonical.js";
 
 export type Comparison =
@@ -10,7 +10,7 @@ export type Comparison =
   /** The source holds a value that no row of the target can have. */
   | { readonly kind: "refused"; readonly why: string };
 
-export type CompareRows = (source: RowThen | undefined, target: KeyedRow | undefined) => Comparison;
+export type CompareRows = (source: RowThen | undefined, target: RowThen | undefined) => Comparison;
 
 export function compileCompareRows(plan: TablePlan): CompareRows {
   const columns = canonicalColumns(plan);

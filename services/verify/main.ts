@@ -1,16 +1,20 @@
 /** Wires verification: which connector stands behind which contract. */
 import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
 import { openDuckDbRowReader } from "../../connectors/duckdb/row-reader.js";
+import { readDirection } from "../../connectors/postgres/direction.js";
 import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
+import { openPostgresLeading } from "../../connectors/postgres/source/leading.js";
 import { openTargetText } from "../../connectors/postgres/target-text.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import { openVerificationStore } from "../../connectors/postgres/verification-store.js";
 import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
 import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
+import { openSqliteFollowing, type SqliteFollowing } from "../../connectors/sqlite/target/follower.js";
 import type { Clock } from "../../core/clock.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { ChangedKeys, RowReader } from "../../core/contracts/row-reader.js";
 import type { SourceRequests } from "../../core/contracts/source.js";
+import type { VerificationStore } from "../../core/contracts/verification.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { TailraceError } from "../../core/errors.js";
 import type { TargetText } from "../../core/mapping/hashed-row.js";
@@ -20,7 +24,10 @@ import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
+import { backCheck } from "./back-check.js";
+import { backSides } from "./back-sides.js";
 import { finalCheck } from "./final-check.js";
+import type { Sides } from "./sides.js";
 import type { Verifier } from "./verifier.js";
 import { VerifyService } from "./verify-service.js";
 
@@ -42,27 +49,66 @@ export async function openVerifier(settings: Settings, url: Secret, host: Verifi
   try {
     const plan = await planOf(settings, url, signal);
     const text = hold(openTargetText(url));
-    const reader = hold(openSourceReader(settings, { plan, targetText: text.ask }, host));
-    const describe: Parameters<typeof openPostgresRowReader>[0]["describe"] = (table) => reader.describe(table);
-    const target = hold(await openPostgresRowReader({ url, pipeline, group, plan, describe }, signal));
     const store = hold(await openVerificationStore({ url, pipeline, group }, signal));
-    const requests = openSourceRequests(settings, host);
-    hold({ [Symbol.asyncDispose]: async () => requests[Symbol.dispose]() });
-    const plans = new Map(plan.tables.map((table) => [table.source, table]));
-    const sides = { source: reader, target, changes: reader, plans, clock: host.clock, stallMs: host.stallMs };
-    return {
-      plan,
-      sides,
-      store,
-      requests,
-      finalCheck: finalCheck({ sides, store, tables: [...plans.keys()] }),
-      [Symbol.asyncDispose]: () => disposeAll(held),
-    };
+    const opening = { settings, url, plan, targetText: text.ask, host, store, hold };
+    const direction = await readDirection({ url, pipeline, group }, signal);
+    const compared = direction === "forward" ? await openForward(opening, signal) : await openReverse(opening, signal);
+    return { plan, store, ...compared, [Symbol.asyncDispose]: () => disposeAll(held) };
   } catch (thrown) {
     await disposeAll(held);
     throw thrown;
   }
 }
+
+interface Opening {
+  readonly settings: Settings;
+  readonly url: Secret;
+  readonly plan: TargetPlan;
+  readonly targetText: TargetText;
+  readonly host: VerifierHost;
+  readonly store: VerificationStore;
+  readonly hold: <T extends AsyncDisposable>(it: T) => T;
+}
+type Compared = Pick<Verifier, "sides" | "requests" | "repairs" | "finalCheck">;
+
+async function openForward({ settings, url, plan, targetText, host, store, hold }: Opening, signal: AbortSignal): Promise<Compared> {
+  const { pipeline } = settings;
+  const reader = hold(openSourceReader(settings, { plan, targetText }, host));
+  const describe: Parameters<typeof openPostgresRowReader>[0]["describe"] = (table) => reader.describe(table);
+  const target = hold(await openPostgresRowReader({ url, pipeline, group: theGroup, plan, describe }, signal));
+  const requests = openSourceRequests(settings, host);
+  hold({ [Symbol.asyncDispose]: async () => requests[Symbol.dispose]() });
+  const sides: Sides = { direction: "forward", source: reader, target, changes: reader, ...common(plan, host) };
+  return { sides, requests, repairs: requests, finalCheck: finalCheck({ sides, store, tables: plan.tables.map(({ source }) => source) }) };
+}
+
+/** While applications write to PostgreSQL. */
+async function openReverse({ settings, url, plan, targetText, host, hold }: Opening, signal: AbortSignal): Promise<Compared> {
+  const { pipeline, source } = settings;
+  if (source.kind !== "sqlite") {
+    throw new TailraceError("not-yet", {
+      what: `What comes back to a source of kind ${source.kind} is not compared yet`,
+      where: { path: source.path },
+    });
+  }
+  const following = hold(openSqliteFollowing({ path: source.path, pipeline, group: theGroup, plan, targetText }));
+  const describe: SqliteFollowing["describe"] = (table) => following.describe(table);
+  const leading = hold(await openPostgresLeading({ url, pipeline, group: theGroup, plan, describe, clock: host.clock }, signal));
+  const parts = { leading, following, ...common(plan, host) };
+  const sides = backSides({ ...parts, standing: false });
+  return {
+    sides,
+    requests: following,
+    repairs: null,
+    finalCheck: backCheck({ sides, standing: backSides({ ...parts, standing: true }), following }),
+  };
+}
+
+const common = ({ tables }: TargetPlan, { clock, stallMs }: VerifierHost): Pick<Sides, "plans" | "clock" | "stallMs"> => ({
+  plans: new Map(tables.map((table) => [table.source, table])),
+  clock,
+  stallMs,
+});
 
 type SourceReader = RowReader & ChangedKeys & { describe(table: TableId): TableDescription };
 

@@ -6,15 +6,19 @@ import { randomUUID } from "node:crypto";
 import type { SourceRequests } from "../../core/contracts/source.js";
 import type { StoredMismatch, VerificationStore } from "../../core/contracts/verification.js";
 import { rowsByKeyMax } from "../../core/contracts/row-reader.js";
+import { TailraceError } from "../../core/errors.js";
 import { markerId, type TableId } from "../../core/vocabulary/ids.js";
 import { Ledger } from "./ledger.js";
 import { settle } from "./settle.js";
 import { reached, type Sides } from "./sides.js";
 
+export type RepairRequests = Pick<SourceRequests, "touch" | "marker">;
+
 export interface RepairOptions {
   readonly sides: Sides;
   readonly store: VerificationStore;
-  readonly requests: Pick<SourceRequests, "touch" | "marker">;
+  /** null: applications write to PostgreSQL, and nothing is captured at the file. */
+  readonly repairs: RepairRequests | null;
   /** null: every table. */
   readonly table: TableId | null;
   /** From here on something was asked for. */
@@ -38,7 +42,9 @@ const batchMax = 5_000;
 
 /** Rejects with `verify.differs-in-kind` before anything is asked for when tables or mapping differ: then no row is to blame. */
 export async function repair(options: RepairOptions, signal: AbortSignal): Promise<RepairResult> {
-  const { sides, store, requests, table } = options;
+  const { sides, store, repairs: requests, table } = options;
+  if (requests === null)
+    throw new TailraceError("verify.repair-at-source", { what: "Rows cannot be told again while applications write to PostgreSQL" });
   const open = await store.mismatches({ table, limit: 1_000_000 }, signal);
   const byTable = new Map<TableId, StoredMismatch[]>();
   for (const row of open) {

@@ -18,7 +18,7 @@ import { Tail } from "./tail.js";
 export interface RunOptions {
   readonly sides: Sides;
   readonly store: VerificationStore;
-  readonly requests: Pick<SourceRequests, "hold">;
+  readonly requests: RunRequests;
   readonly kind: RunKind;
   readonly holdName: HoldName;
   /** In the order in which they are read. */
@@ -33,6 +33,10 @@ export interface RunOptions {
   readonly pace: (rows: number, signal: AbortSignal) => Promise<void>;
   readonly onChunk: (proof: ChunkProof) => void;
   readonly onProgress: (results: readonly TableResult[], proven: Position) => void;
+}
+export interface RunRequests extends Pick<SourceRequests, "hold"> {
+  /** Every row of every table is equal as of there. Absent: nobody has to be told. */
+  readonly proven?: (at: Position) => Promise<void>;
 }
 export interface ResumedRun {
   readonly run: RunNumber;
@@ -76,6 +80,7 @@ export class VerificationRun {
   #notedMs: number;
   #followedMs: number;
   #heldMs: number;
+  #isDone = false;
 
   private constructor(
     readonly number: RunNumber,
@@ -92,14 +97,17 @@ export class VerificationRun {
   static async begin(options: RunOptions, signal: AbortSignal): Promise<VerificationRun> {
     const { sides, store, resume, requests, holdName, kind, whole, tables } = options;
     // Below what the target has applied now no change is of interest: what it lacks of them it gets before any suspect is judged.
-    const since = resume?.proven ?? options.since ?? lower(await sides.target.position(signal), await sides.source.position(signal));
-    await requests.hold(holdName, since, holdMs);
+    const known = resume?.proven ?? options.since;
+    const now = async (): Promise<Position> => lower(await sides.target.position(signal), await sides.source.position(signal));
+    await requests.hold(holdName, known ?? (await now()), holdMs);
+    // Read again: a follower that knew of no changes knows those that came after the hold.
+    const since = known ?? (await now());
     const number = resume?.run ?? (await store.begin({ kind, whole, since, tables }, signal));
     const fresh = tables.map((table): TableResult => ({ table, state: "waiting", ...zero }));
-    const known = new Map(resume?.tables.map((result) => [result.table, result]));
+    const before = new Map(resume?.tables.map((result) => [result.table, result]));
     const ledger = await Ledger.of(
       store,
-      fresh.map((result) => known.get(result.table) ?? result),
+      fresh.map((result) => before.get(result.table) ?? result),
       signal,
     );
     const onSettled = (table: TableId, answers: Parameters<Ledger["settled"]>[1]): void => ledger.settled(table, answers);
@@ -149,6 +157,8 @@ export class VerificationRun {
 
   async end(how: { readonly state: RunState; readonly error: string | null }, signal: AbortSignal): Promise<void> {
     await this.options.store.end(this.number, how, signal);
+    this.#isDone = how.state === "done";
+    await this.#prove();
   }
 
   async #keepUp(signal: AbortSignal): Promise<void> {
@@ -171,8 +181,18 @@ export class VerificationRun {
         () => false,
       );
       if (held) this.#heldMs = this.#notedMs;
+      await this.#prove();
     }
     onProgress(this.ledger.results(), this.proven);
+  }
+
+  async #prove(): Promise<void> {
+    const { whole, requests } = this.options;
+    const isClean = this.results().every(({ state, missing, extra, changed, unsettled }) => {
+      return state === "done" && missing + extra + changed + unsettled === 0;
+    });
+    // Who does not hear of it keeps more than is needed, and nothing else.
+    if (this.#isDone && whole && isClean) await requests.proven?.(this.proven).catch(() => {});
   }
 }
 

@@ -35,11 +35,13 @@ export async function checkScope(sides: Sides, table: TableId, scope: KeyScope, 
 
 /** The server hashes its side while this process hashes its own, without a pause: so the statement is sent before that begins. */
 async function digestBoth(
-  { source, target }: Sides,
+  { direction, source, target }: Sides,
   table: TableId,
   scope: KeyScope,
   signal: AbortSignal,
 ): Promise<readonly [target: Labelled<ScopeDigest>, source: Labelled<ScopeDigest>]> {
+  if (direction === "reverse")
+    return await Promise.all([breathe().then(() => target.digest(table, scope, signal)), source.digest(table, scope, signal)]);
   return await Promise.all([target.digest(table, scope, signal), breathe().then(() => source.digest(table, scope, signal))]);
 }
 

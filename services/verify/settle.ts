@@ -10,8 +10,8 @@ import { asTailraceError } from "../../core/errors.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
-import { type Comparison, type CompareRows, compileCompareRows } from "./compare-rows.js";
-import { lower, reached, type Sides } from "./sides.js";
+import type { Comparison, CompareRows } from "./compare-rows.js";
+import { compareOf, lower, reached, type Sides } from "./sides.js";
 
 export type Settled =
   | { readonly kind: "equal"; readonly row: RowName; readonly at: Position }
@@ -23,9 +23,8 @@ export const roundsMax = 8;
 
 /** One answer per row. At most 10,000 rows. */
 export async function settle(sides: Sides, table: TableId, rows: readonly RowName[], signal: AbortSignal): Promise<readonly Settled[]> {
-  const plan = sides.plans.get(table);
-  if (plan === undefined || rows.length > rowsByKeyMax) throw new Error(`${rows.length} rows of table ${table} cannot be settled at once`);
-  const compare = compileCompareRows(plan);
+  if (rows.length > rowsByKeyMax) throw new Error(`${rows.length} rows of table ${table} cannot be settled at once`);
+  const compare = compareOf(sides, table);
   const settled: Settled[] = [];
   let open: ReadonlyMap<string, RowName> = new Map(rows.map((row) => [row.id, row]));
   for (let round = 1; open.size > 0; round++) {

@@ -1,11 +1,15 @@
 /** What verification looks at: both sides as they map one plan, and the log that says what changed in between. */
 import type { Clock } from "../../core/clock.js";
 import type { TablePlan } from "../../core/contracts/plan.js";
+import type { Direction } from "../../core/contracts/target.js";
 import type { ChangedKeys, RowReader } from "../../core/contracts/row-reader.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
+import { type CompareRows, compileCompareRows } from "./compare-rows.js";
 
+/** `source` is the side that applications write to, `target` the one that follows: in reverse, PostgreSQL and the file. */
 export interface Sides {
+  readonly direction: Direction;
   readonly source: RowReader;
   readonly target: RowReader;
   /** null: this source has no log that can be read. Then only reads at one and the same position decide. */
@@ -14,6 +18,14 @@ export interface Sides {
   readonly clock: Clock;
   /** How long a target that does not move is waited for. */
   readonly stallMs: number;
+}
+
+/** What is found is always said of PostgreSQL, whoever follows: a row that it lacks is `missing`, one that only it has is `extra`. */
+export function compareOf({ direction, plans }: Sides, table: TableId): CompareRows {
+  const plan = plans.get(table);
+  if (plan === undefined) throw new Error(`table ${table} is not in the plan`);
+  const compare = compileCompareRows(plan);
+  return direction === "forward" ? compare : (leading, following) => compare(following, leading);
 }
 
 export const lower = (a: Position, b: Position): Position => (comparePositions(a, b) <= 0 ? a : b);

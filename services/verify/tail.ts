@@ -8,9 +8,8 @@
 import { type ChangedKeys, type RowName, rowsByKeyMax } from "../../core/contracts/row-reader.js";
 import type { TableId } from "../../core/vocabulary/ids.js";
 import { isAbove, type Position, position } from "../../core/vocabulary/position.js";
-import { compileCompareRows } from "./compare-rows.js";
 import { settle, settledAs, type Settled } from "./settle.js";
-import type { Sides } from "./sides.js";
+import { compareOf, type Sides } from "./sides.js";
 
 export interface TailOptions {
   readonly sides: Sides;
@@ -20,8 +19,8 @@ export interface TailOptions {
   readonly onSettled: (table: TableId, answers: readonly Settled[]) => void;
 }
 
-/** Rows of the log that one step takes on. */
-const stepMax = 20_000;
+/** Rows of the log that one step takes on. PostgreSQL counts bytes, and its keys are told once however often they change. */
+const stepMax = { forward: 20_000, reverse: Number.POSITIVE_INFINITY } as const;
 
 export class Tail {
   #proven: Position;
@@ -45,8 +44,7 @@ export class Tail {
     const { sides, changes } = this.options;
     const goal = until ?? (await sides.target.position(signal));
     if (!isAbove(goal, this.#proven) || (goal.order <= this.#proven.order && goal.history === this.#proven.history)) return false;
-    const upTo =
-      goal.order > this.#proven.order + stepMax ? position(goal.history, this.#proven.order + stepMax) : position(goal.history, goal.order);
+    const upTo = position(goal.history, Math.min(goal.order, this.#proven.order + stepMax[sides.direction]));
     const from = this.#proven;
     const waiting = new Map<TableId, Map<string, RowName>>();
     for await (const page of changes.changedKeys({ after: this.#proven, upTo }, signal)) {
@@ -67,9 +65,7 @@ export class Tail {
     const rows = [...(waiting.get(table)?.values() ?? [])];
     waiting.delete(table);
     this.#rows += rows.length;
-    const plan = sides.plans.get(table);
-    if (plan === undefined) throw new Error(`table ${table} is not in the plan`);
-    const compare = compileCompareRows(plan);
+    const compare = compareOf(sides, table);
     const target = await sides.target.rowsByKey(
       table,
       rows.map(({ key }) => key),

@@ -1,7 +1,8 @@
 import type { FinalCheck } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import type { SourceRequests } from "../../core/contracts/source.js";
 import type { VerificationStore } from "../../core/contracts/verification.js";
+import type { RepairRequests } from "./repair.js";
+import type { RunRequests } from "./run.js";
 import type { Sides } from "./sides.js";
 
 /** Both sides open for comparison, with the memory of what was found. */
@@ -9,7 +10,9 @@ export interface Verifier extends AsyncDisposable {
   readonly plan: TargetPlan;
   readonly sides: Sides;
   readonly store: VerificationStore;
-  readonly requests: SourceRequests;
-  /** For the cutover, behind its fence. */
+  readonly requests: RunRequests;
+  /** null: applications write to PostgreSQL, and the file cannot be asked to tell a row again. */
+  readonly repairs: RepairRequests | null;
+  /** For the cutover behind its fence, in reverse for the rollback. */
   readonly finalCheck: FinalCheck;
 }

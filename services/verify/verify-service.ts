@@ -7,6 +7,7 @@ import type { ChunkProof, RunRecord, TableResult } from "../../core/contracts/ve
 import type { KeyScope } from "../../core/contracts/change.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
 import { asTailraceError, explainError, TailraceError } from "../../core/errors.js";
+import type { Direction } from "../../core/contracts/target.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
@@ -43,6 +44,7 @@ export class VerifyService implements Service, AsyncDisposable {
   readonly #budget: ReadBudget;
   #situation: Situation;
   #doing: Doing = "starting";
+  #direction: Direction = "forward";
   #run: number | null = null;
   #proven: Position | null = null;
   #results: readonly TableResult[] = [];
@@ -75,6 +77,7 @@ export class VerifyService implements Service, AsyncDisposable {
       sinceMs: wallMs - sinceMs,
       position: this.#proven === null ? null : formatPosition(this.#proven),
       details: {
+        direction: this.#direction,
         doing: this.#doing,
         run: this.#run,
         rows: this.#rows,
@@ -89,6 +92,7 @@ export class VerifyService implements Service, AsyncDisposable {
   async #session(alive: () => void, signal: AbortSignal): Promise<void> {
     try {
       await using verifier = await this.options.open(signal);
+      this.#direction = verifier.sides.direction;
       await this.#untilCopied(verifier, alive, signal);
       await this.#sweeps(verifier, alive, signal);
     } catch (thrown) {
@@ -132,6 +136,8 @@ export class VerifyService implements Service, AsyncDisposable {
         this.#doing = "following changes";
         while (clock.monotonicMs() - beganMs < sweepEveryMs) {
           await clock.delay(followEveryMs, signal);
+          // Says, too, when applications were switched over.
+          await verifier.sides.source.position(signal);
           await run.follow(signal);
           alive();
         }

@@ -181,6 +181,7 @@ describe("a pipeline by the command alone", () => {
       kind: "string",
       pipeline: "string",
       state: "string",
+      direction: "string",
       phase: "string",
       services: [{ service: "string", state: "string", why: "null", code: "null", attempt: "null", sinceMs: "number" }],
       positions: { head: "string", log: "string", applied: "string" },

@@ -43,6 +43,7 @@ const streaming: Observed = {
   ),
   sink: heard(service("sink", "running")),
   target: heard({
+    direction: "forward",
     applied: "0:41:0",
     phase: "streaming",
     paused: false,
@@ -54,6 +55,57 @@ const streaming: Observed = {
 };
 
 describe("the view of a pipeline", () => {
+  it("after a switch shows what comes back, and what PostgreSQL keeps for it", () => {
+    const captureLog = {
+      oldest: 7,
+      newest: 9,
+      bytes: 2_048,
+      ms: 1_500,
+      freeBytes: null,
+      retain: "applied",
+      maxBytes: 1e9,
+      alarm: null,
+      forgotten: false,
+    };
+    const back: ServiceStatus = {
+      ...service("source", "running", {
+        behind: { changes: { kind: "known", value: 3 }, ms: { kind: "known", value: 40 } },
+        captureLog,
+        log: "1:800:0",
+        source: service("source", "running", { head: "1:900:0" }),
+      }),
+      service: "reverse",
+    };
+    const target = heard({
+      direction: "reverse" as const,
+      applied: "1:777:0",
+      phase: "streaming",
+      paused: false,
+      verification: null,
+      tables: [{ table: "orders", target: "public.orders", taken: 5, applied: 5 }],
+    });
+    const standing = heard({ ...service("sink", "standing-by"), code: "cutover.switched", why: "switched" });
+    const view = viewOf({ ...streaming, sink: standing, target, reverse: heard(back) });
+    expect(view).toMatchObject({
+      state: "switched",
+      direction: "reverse",
+      positions: { head: "1:900:0", log: "1:800:0", applied: "1:777:0" },
+      behind: { changes: 3, ms: 40, why: null },
+    });
+    expect(renderView(view, plain).split("\n").slice(0, 7)).toEqual([
+      "shop  SWITCHED  applications write to PostgreSQL",
+      "  ● source  running for 1 m 01 s",
+      "  ● sink    standing-by for 1 m 01 s  switched",
+      "  ● reverse running for 1 m 01 s",
+      "  position  target 1:900:0   log 1:800:0   source 1:777:0",
+      "  behind    3 changes   40 ms",
+      "  kept log  2.0 KiB of PostgreSQL's log, oldest 1.5 s",
+    ]);
+    const silentBack = viewOf({ ...streaming, source: silent, sink: silent, target, reverse: silent });
+    expect(silentBack).toMatchObject({ state: "switched", behind: { changes: null, ms: null } });
+    expect(silentBack.behind.why).toMatch(/carries changes back does not answer/);
+  });
+
   it("shows positions, distance and tables of a running one", () => {
     expect(renderView(viewOf(streaming), plain)).toBe(
       [
@@ -118,13 +170,16 @@ describe("the view of a pipeline", () => {
     const standingBy = heard({ ...service("sink", "standing-by"), code: "cutover.switched" });
     expect(viewOf({ ...streaming, sink: standingBy })).toMatchObject({ state: "switched", next: ["tailrace cutover status"] });
     expect(
-      viewOf({ ...streaming, target: heard({ applied: null, phase: "snapshot", paused: false, verification: null, tables: [] }) }).state,
+      viewOf({
+        ...streaming,
+        target: heard({ direction: "forward", applied: null, phase: "snapshot", paused: false, verification: null, tables: [] }),
+      }).state,
     ).toBe("snapshot");
     const stopped = viewOf({ ...streaming, sink: heard(service("sink", "stopped")) });
     expect(stopped.needsPerson).toEqual(["sink stopped: a value does not fit"]);
     expect(stopped.next).toEqual(["tailrace explain value.range", "tailrace doctor", "tailrace run"]);
     expect(viewOf({ ...streaming, source: silent, sink: silent }).next).toEqual(["tailrace run"]);
-    const destroyed = heard({ applied: null, phase: null, paused: false, verification: null, tables: [] });
+    const destroyed = heard({ direction: "forward" as const, applied: null, phase: null, paused: false, verification: null, tables: [] });
     expect(viewOf({ ...streaming, source: silent, sink: silent, target: destroyed }).next).toEqual(["tailrace apply"]);
   });
 });

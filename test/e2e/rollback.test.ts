@@ -30,6 +30,33 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
     await client.query("BEGIN; UPDATE customers SET email = NULL WHERE id = 1");
     await client.query("UPDATE customers SET email = 'ada@x' WHERE id = 2; UPDATE customers SET email = 'bo@x' WHERE id = 1; COMMIT");
 
+    // What is asked while applications write to PostgreSQL is answered of what comes back.
+    await operator.caughtUp();
+    expect(await operator.answer("status")).toMatchObject({
+      state: "switched",
+      direction: "reverse",
+      behind: { changes: 0 },
+      needsPerson: [],
+    });
+    expect(await operator.answer("verify", "run")).toMatchObject({ outcome: "equal", offsets: { findings: [] } });
+    await operator.answer("wait", "verified");
+    expect(await operator.refusal("verify", "repair")).toMatchObject({ code: "verify.repair-at-source" });
+    const { checks } = (await operator.answer("doctor")) as unknown as { checks: readonly { id: string; severity: string }[] };
+    const wayBack = checks.filter(({ id }) => id.startsWith("way-back."));
+    expect(wayBack.map(({ id }) => id.slice("way-back.".length))).toEqual([
+      "wal-level",
+      "slots",
+      "senders",
+      "role",
+      "publication",
+      "owner",
+      "identity",
+      "kept-log",
+      "slot",
+      "mapping",
+    ]);
+    expect(wayBack.filter(({ severity }) => severity === "error" || severity === "warn")).toEqual([]);
+
     const plan = await operator.answer("rollback", "plan");
     expect(plan).toMatchObject({ ok: true });
     const back = await operator.answer("rollback", "run");
@@ -43,6 +70,10 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
     });
     expect(await operator.different({})).toEqual([]);
     await expect(client.query("INSERT INTO orders (customer) VALUES (1)")).rejects.toThrow(fenced);
+
+    // A sink that writes sets needs it deferred, the application did not.
+    const unique = await client.query("SELECT condeferred FROM pg_constraint WHERE contype = 'u' AND conrelid = 'customers'::regclass");
+    expect(unique.rows).toEqual([{ condeferred: true }]);
 
     // Numbers above 340 were given in PostgreSQL and are gone: the file must not give them again.
     operator.sql("INSERT INTO orders (customer, note) VALUES (2, 'home')");

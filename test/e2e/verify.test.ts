@@ -166,7 +166,7 @@ it("compares in the background, finds by itself, and goes on after it was killed
     90_000,
     () => "the difference was not found",
   );
-  const late = await operator.tailrace("wait", "verified", "--timeout", "1s");
+  const late = await operator.tailrace("wait", "verified", "--timeout", "3s");
   expect([late.code, late.stdout]).toEqual([5, expect.stringContaining("1 rows differ")]);
   await operator.answer("verify", "repair");
   await application.stop();

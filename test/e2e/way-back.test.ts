@@ -1,8 +1,9 @@
 /** What the application writes on PostgreSQL after the switch comes back to the file. */
 import { Client } from "pg";
 import { expect, it } from "vitest";
+import { sharedKafka } from "../support/kafka.js";
 import { until } from "../support/oracles/until.js";
-import { Operator } from "./operator.js";
+import { Operator, type OperatorOptions } from "./operator.js";
 
 const ddl = `
   PRAGMA journal_mode = WAL;
@@ -13,9 +14,20 @@ const ddl = `
     INSERT INTO orders SELECT i, 1 + i % 3, i / 7.0, 'note ' || i, 1700000000000 + i FROM n;
 `;
 const places = {};
+/** What the log does is proven for both of them elsewhere: here it is the same code with other prefixes. */
+const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
+const says = "every write on PostgreSQL comes back to the file, and none of it goes round again";
 
-it("every write on PostgreSQL comes back to the file, and none of it goes round again", { timeout: 240_000 }, async () => {
-  await using operator = await Operator.make({ ddl, tables: { customers: places, orders: places } });
+it(says, { timeout: 240_000 }, () => walk({}));
+it(`${says}, over Kafka`, { timeout: 240_000 }, async (context) => {
+  if (!isLong) return context.skip("long: TAILRACE_TEST_LONG=1");
+  const kafka = await sharedKafka();
+  if (kafka.kind === "missing") return context.skip(`no Kafka: ${kafka.why}`);
+  await walk({ log: { kind: "kafka", brokers: kafka.brokers } });
+});
+
+async function walk(more: OperatorOptions): Promise<void> {
+  await using operator = await Operator.make({ ddl, tables: { customers: places, orders: places }, ...more });
   await operator.answer("apply");
   operator.run();
   await operator.caughtUp();
@@ -52,4 +64,4 @@ it("every write on PostgreSQL comes back to the file, and none of it goes round 
       `status does not say that it was switched and nothing is behind: ${JSON.stringify([status["state"], status["services"], status["wayBack"]])}`,
   );
   expect(status["needsPerson"]).toEqual([]);
-});
+}

@@ -179,12 +179,12 @@ class OpenWindow {
 
 type Looked = readonly [n: number, there: readonly Json[] | null, base: readonly Json[] | null];
 
-function putOf(table: FileTable, { table: description, key, after, movedFrom, at }: Folded): Put {
+function putOf(table: FileTable, { table: description, key, told, movedFrom, at }: Folded): Put {
   return {
     key,
     texts: table.keyTexts(description, key, at),
-    told: after === null ? null : table.told(description, after, { key, at }),
-    base: after === null || movedFrom === null ? null : table.keyTexts(description, movedFrom, at),
+    told: told === null ? null : table.told(description, told.after, { key, at }),
+    base: told === null || movedFrom === null ? null : table.keyTexts(description, movedFrom, at),
     at,
   };
 }

@@ -22,6 +22,8 @@ interface FoundConstraint {
   readonly on_delete: string;
   readonly on_update: string;
   readonly validated: boolean;
+  /** Foreign keys rest on it: then it must be checked at once. */
+  readonly referenced: boolean;
 }
 interface FoundNumber {
   readonly column: string;
@@ -51,7 +53,7 @@ export async function readReadyPlan(
     const found = there.get(qualified(table.target));
     if (found === undefined) continue;
     const given = numbers.filter((number) => number.table === table.source);
-    for (const part of [uniques(table, found), foreignKeys(table, found), sequences(table, found, given)]) {
+    for (const part of [uniques(table, found, "immediate"), foreignKeys(table, found), sequences(table, found, given)]) {
       before.push(...part.before);
       behind.push(...part.behind);
       after.push(...part.after);
@@ -62,28 +64,35 @@ export async function readReadyPlan(
 
 /**
  * The other way round: what a sink that writes sets needs again. Foreign keys have no actions, or a cascade would run in another order than at the source,
- * and are deferred. Unique constraints stay as they are: what a set cannot do with them is done change by change.
+ * and are deferred; unique constraints are deferred again, or each set that hands a value from one row to another would be done change by change. Their
+ * indexes are built beside them, as for the way forth.
  */
 export async function readReturnPlan(connection: Connection, tables: readonly TablePlan[]): Promise<ReadyPlan> {
   const there = await findTables(connection, tables);
+  const before: string[] = [];
   const behind: string[] = [];
   const after: string[] = [];
   for (const table of tables) {
     const on = qualified(table.target);
+    const found = there.get(on);
+    if (found === undefined) continue;
+    const unique = uniques(table, found, "deferred");
+    before.push(...unique.before);
+    behind.push(...unique.behind);
     for (const key of table.foreignKeys) {
-      const found = there.get(on)?.constraints.find((c) => c.kind === "f" && c.name === key.name);
-      if (found === undefined) continue;
+      const now = found.constraints.find((c) => c.kind === "f" && c.name === key.name);
+      if (now === undefined) continue;
       const name = quoteName(key.name);
-      if (found.on_delete !== letters["NO ACTION"] || found.on_update !== letters["NO ACTION"]) {
+      if (now.on_delete !== letters["NO ACTION"] || now.on_update !== letters["NO ACTION"]) {
         behind.push(`ALTER TABLE ${on} DROP CONSTRAINT ${name}`, `ALTER TABLE ${on} ADD CONSTRAINT ${name} ${plainKey(key)} NOT VALID`);
         after.push(`ALTER TABLE ${on} VALIDATE CONSTRAINT ${name}`);
         continue;
       }
-      if (!found.deferred) behind.push(`ALTER TABLE ${on} ALTER CONSTRAINT ${name} DEFERRABLE INITIALLY DEFERRED`);
-      if (!found.validated) after.push(`ALTER TABLE ${on} VALIDATE CONSTRAINT ${name}`);
+      if (!now.deferred) behind.push(`ALTER TABLE ${on} ALTER CONSTRAINT ${name} DEFERRABLE INITIALLY DEFERRED`);
+      if (!now.validated) after.push(`ALTER TABLE ${on} VALIDATE CONSTRAINT ${name}`);
     }
   }
-  return { before: [], behind, after };
+  return { before, behind, after };
 }
 
 const plainKey = ({ columns, parent, parentColumns }: ForeignKeyPlan): string =>
@@ -99,11 +108,14 @@ export async function readWaitingIndexes(connection: Connection, tables: readonl
   });
 }
 
-function uniques(table: TablePlan, found: FoundTable): ReadyPlan {
+function uniques(table: TablePlan, found: FoundTable, wanted: "immediate" | "deferred"): ReadyPlan {
   const on = qualified(table.target);
+  const isDue = ({ deferrable, referenced }: FoundConstraint): boolean =>
+    wanted === "immediate" ? deferrable : !deferrable && !referenced;
   const due = table.indexes.filter(
-    ({ name, unique }) => unique && found.constraints.some((c) => c.kind === "u" && c.name === name && c.deferrable),
+    ({ name, unique }) => unique && found.constraints.some((c) => c.kind === "u" && c.name === name && isDue(c)),
   );
+  const how = wanted === "immediate" ? "" : " DEFERRABLE INITIALLY DEFERRED";
   const before = due.flatMap(({ name, columns }) => {
     const waits = waitingName(table, name);
     const there = found.waiting.find((index) => index.name === waits);
@@ -113,7 +125,7 @@ function uniques(table: TablePlan, found: FoundTable): ReadyPlan {
   });
   const behind = due.flatMap(({ name }) => [
     `ALTER TABLE ${on} DROP CONSTRAINT ${quoteName(name)}`,
-    `ALTER TABLE ${on} ADD CONSTRAINT ${quoteName(name)} UNIQUE USING INDEX ${quoteName(waitingName(table, name))}`,
+    `ALTER TABLE ${on} ADD CONSTRAINT ${quoteName(name)} UNIQUE USING INDEX ${quoteName(waitingName(table, name))}${how}`,
   ]);
   return { before, behind, after: [] };
 }
@@ -197,7 +209,7 @@ async function findTables(connection: Connection, tables: readonly TablePlan[]):
   const rows = await connection.rows<FoundTable & { readonly schema: string; readonly name: string }>(
     `SELECT n.nspname AS schema, t.relname AS name,
        coalesce((SELECT json_agg(json_build_object('name', c.conname, 'kind', c.contype, 'deferrable', c.condeferrable, 'deferred', c.condeferred,
-           'on_delete', c.confdeltype, 'on_update', c.confupdtype, 'validated', c.convalidated) ORDER BY c.conname)
+           'on_delete', c.confdeltype, 'on_update', c.confupdtype, 'validated', c.convalidated, 'referenced', EXISTS (SELECT FROM pg_constraint AS r WHERE r.contype = 'f' AND r.conindid = c.conindid AND c.contype = 'u')) ORDER BY c.conname)
          FROM pg_constraint AS c WHERE c.conrelid = t.oid AND c.contype IN ('u', 'f')), '[]') AS constraints,
        coalesce((SELECT json_agg(json_build_object('column', a.attname, 'type', format_type(a.atttypid, NULL),
            'sequence', pg_get_serial_sequence(format('%I.%I', n.nspname, t.relname), a.attname), 'has_default', a.atthasdef) ORDER BY a.attnum)

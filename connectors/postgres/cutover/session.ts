@@ -110,7 +110,9 @@ export class PostgresCutover implements CutoverSession {
 
   async prepare(numbers: readonly GivenNumber[], signal: AbortSignal): Promise<readonly string[]> {
     const { before } =
-      this.#mine().record.kind === "rollback" ? { before: [] } : await this.#ask(() => readReadyPlan(this.plain, this.tables, numbers));
+      this.#mine().record.kind === "rollback"
+        ? await this.#ask(() => readReturnPlan(this.plain, this.tables))
+        : await this.#ask(() => readReadyPlan(this.plain, this.tables, numbers));
     for (const statement of before) {
       signal.throwIfAborted();
       await this.#ask(() => this.plain.query(statement)).catch((thrown: unknown) => {

@@ -5,8 +5,8 @@ import type { GroupId, MarkerId, PipelineId } from "../../../core/vocabulary/ids
 import { position } from "../../../core/vocabulary/position.js";
 import { Connection } from "../connection.js";
 import { parseConnectionUrl } from "../connection-url.js";
-import { markerQuery, type WayPlace } from "./marker.js";
-import { wayBackObstacles } from "./obstacles.js";
+import { type WayPlace, writeMarker } from "./marker.js";
+import { wayBackFindings, wayBackObstacles } from "./obstacles.js";
 import { withSourceErrors } from "./source-errors.js";
 import { closeWayBack, openWayBack, wayName } from "./way-back.js";
 import { readWayState } from "./way-state.js";
@@ -24,6 +24,7 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
   };
   return {
     obstacles: (group, signal) => ask(group, signal, wayBackObstacles),
+    findings: (group, tables, signal) => ask(group, signal, (connection, place) => wayBackFindings(connection, place, tables)),
     isOpen: (group, signal) =>
       ask(group, signal, async (connection, place) => ((await readWayState(connection, place))?.start ?? null) !== null),
     open: (group, signal) =>
@@ -32,7 +33,10 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
         return position((await readWayState(connection, place))?.history ?? 1, start);
       }),
     mark: (group, marker: MarkerId, signal) =>
-      ask(group, signal, async (connection, place) => void (await connection.query(markerQuery(place, marker)))),
+      ask(group, signal, async (connection, place) => {
+        const below = await writeMarker(connection, place, marker);
+        return position((await readWayState(connection, place))?.history ?? 1, below);
+      }),
     close: (group, signal) => ask(group, signal, closeWayBack),
   };
 }

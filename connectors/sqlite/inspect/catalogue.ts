@@ -31,7 +31,7 @@ type Inspected =
   | { readonly kind: "table"; readonly table: SourceTable }
   | { readonly kind: "refused"; readonly table: TableId; readonly code: ErrorCode; readonly reason: string };
 
-const ours = new Set(["_cdc_log", "_cdc_tables", "_cdc_state", "_cdc_applied"]);
+const ours = new Set(["_cdc_log", "_cdc_tables", "_cdc_state", "_cdc_applied", "_cdc_plan", "_cdc_changed", "_cdc_tracked"]);
 /** SQLite's limit on columns, less those of the capture log that are not values of the row. */
 const loggedColumnsMax = 2_000 - 4;
 

@@ -22,6 +22,7 @@ import type { FileTable } from "./file-table.js";
 import type { ForeignKeys } from "./foreign-keys.js";
 import { addCounts, advance, compare, type Place, readState, setMarker, setRepair } from "./state.js";
 import { TableWriter } from "./table-writer.js";
+import { KeyTracker } from "./tracked-keys.js";
 
 export interface ApplyContext {
   readonly database: Database;
@@ -73,12 +74,14 @@ class OpenWindow {
   readonly #tally = new Tally();
   readonly #writers = new Map<TableId, TableWriter>();
   readonly #applying: Applying;
+  readonly #tracker: KeyTracker;
 
   constructor(
     private readonly context: ApplyContext,
     private readonly window: Window,
   ) {
     this.#applying = new Applying(context.database, context.place.group);
+    this.#tracker = new KeyTracker(context.database, context.place.group);
   }
 
   async write(segments: Segments, signal: AbortSignal): Promise<void> {
@@ -97,6 +100,7 @@ class OpenWindow {
     refuseBroken(this.context.references);
     if (this.#isApplying) this.#applying.end();
     this.#controlsAfter();
+    this.#tracker.end(after.position);
     const counts = this.#tally.checked();
     addCounts(database, counts);
     advance(database, place, after);
@@ -141,6 +145,12 @@ class OpenWindow {
     }
   }
 
+  #writerOf(id: TableId, table: FileTable): TableWriter {
+    const writer = new TableWriter(table, this.context.references, (key, at) => this.#tracker.note(id, key, at));
+    this.#writers.set(id, writer);
+    return writer;
+  }
+
   #rows(segments: Segments): void {
     if (segments.size === 0) return;
     if (!this.#isApplying) this.#applying.begin();
@@ -149,9 +159,11 @@ class OpenWindow {
       const list = segments.get(id);
       if (list === undefined) continue;
       this.#applying.touch(table.name);
-      const writer = this.#writers.get(id) ?? new TableWriter(table, this.context.references);
-      this.#writers.set(id, writer);
-      for (const segment of list) this.#tally.add(id, written(writer, segment));
+      const writer = this.#writers.get(id) ?? this.#writerOf(id, table);
+      for (const segment of list) {
+        if (segment.kind === "chunks") this.#tracker.lose(segment.at);
+        this.#tally.add(id, written(writer, segment));
+      }
     }
   }
 }

@@ -17,6 +17,7 @@ import {
   tableId,
 } from "../../../core/vocabulary/ids.js";
 import type { Database } from "../database.js";
+import { trackedTables } from "./tracked-keys.js";
 
 export interface Place {
   readonly pipeline: PipelineId;
@@ -44,6 +45,7 @@ const tables: Readonly<Record<string, string>> = {
     "CREATE TABLE _cdc_applied (grp INTEGER PRIMARY KEY, pipeline, prefix, direction, active, owner_epoch, paused, log_id, history, ord, idx, cut, marker)",
   _cdc_plan:
     "CREATE TABLE _cdc_plan (source TEXT PRIMARY KEY, grp, ordinal, planned, plan, repair, taken, folded, applied, filtered, quarantined, replayed) WITHOUT ROWID",
+  ...trackedTables,
 };
 const kinds = ["taken", "folded", "applied", "filtered", "quarantined", "replayed"] as const;
 

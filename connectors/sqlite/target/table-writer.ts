@@ -34,6 +34,8 @@ export class TableWriter {
   constructor(
     private readonly table: FileTable,
     private readonly references: ForeignKeys,
+    /** Hears of every key whose row is changed. */
+    private readonly told: (key: Key, at: Position) => void,
   ) {
     this.#watched = references.columnsOf(table.name).length > 0;
   }
@@ -44,6 +46,7 @@ export class TableWriter {
     const puts: Put[] = [];
     for (const { table, key, told, movedFrom, at } of entries) {
       const here = this.table.keyOf(table, key, at);
+      this.told(here, at);
       if (told === null) {
         gone.push(here);
         continue;

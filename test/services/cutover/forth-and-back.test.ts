@@ -10,26 +10,22 @@ import { openCutoverDesk } from "../../../connectors/postgres/cutover/desk.js";
 import { openPostgresFence } from "../../../connectors/postgres/cutover/postgres-fence.js";
 import { openRoute, type RouteClient } from "../../../connectors/postgres/routing/route-client.js";
 import { openWayBackDesk } from "../../../connectors/postgres/source/desk.js";
-import { openPostgresSource } from "../../../connectors/postgres/source/postgres-source.js";
 import { openSqliteFence } from "../../../connectors/sqlite/fence.js";
 import { comeHome } from "../../../connectors/sqlite/home-coming.js";
 import { openSqliteInspector } from "../../../connectors/sqlite/inspect/inspector.js";
 import { openSqliteNumbers } from "../../../connectors/sqlite/numbers.js";
 import { openSqliteTarget } from "../../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../../core/clock.js";
-import type { Control } from "../../../core/contracts/change.js";
 import type { LogStore } from "../../../core/contracts/log-store.js";
-import type { WindowPart } from "../../../core/contracts/log.js";
 import { Secret } from "../../../core/secret.js";
-import { markerId, theGroup, writerEpoch } from "../../../core/vocabulary/ids.js";
+import { markerId, theGroup } from "../../../core/vocabulary/ids.js";
 import { type CutoverParts, defaultLimits } from "../../../services/cutover/parts.js";
 import { runCutover } from "../../../services/cutover/run-cutover.js";
 import { WayHome } from "../../../services/cutover/way-back.js";
 import { WholeCheck } from "../../../services/cutover/whole-check.js";
-import { freshBeginning } from "../../support/follower.js";
+import { carryBack } from "../../support/carry-back.js";
 import { PostgresServer } from "../../support/postgres-server.js";
 import { SourceFile } from "../../support/sqlite.js";
-import { windowOf } from "../../support/synthetic-window.js";
 import { TwoSides } from "../../support/two-sides.js";
 
 const never = new AbortController().signal;
@@ -113,25 +109,6 @@ class Application {
       await client.query("ROLLBACK");
       throw thrown;
     }
-  }
-}
-
-/** What the reverse service does, without the log. */
-async function carryBack(sides: TwoSides, signal: AbortSignal): Promise<void> {
-  const { pipeline, path, directory } = sides.file;
-  const target = openSqliteTarget({ path, pipeline, lockDirectory: directory });
-  await using source = await openPostgresSource({ url: sides.database.url, pipeline, group: theGroup }, signal);
-  await using session = await target.own({ group: theGroup, direction: "reverse", takeoverMs: 1_000 }, signal);
-  for await (const batch of source.batches(freshBeginning, signal)) {
-    const parts: WindowPart[] = [];
-    const controls: Control[] = [];
-    for await (const part of batch.parts(signal)) {
-      if (part.kind === "control") controls.push(part.control);
-      else parts.push(part.kind === "changes" ? { ...part, bytes: 0 } : part);
-    }
-    batch.end();
-    await session.apply(windowOf({ before: session.applied, parts, controls, to: batch.position }), signal);
-    await source.acknowledged(batch.position, writerEpoch(1));
   }
 }
 

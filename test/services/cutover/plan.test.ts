@@ -30,7 +30,7 @@ const lagMs = { kind: "known", value: 12 } as const;
 const prediction = predictPause({ facts, lagMs, dirtyRows: 2_000, statements: 2, last: null });
 
 it("prints what happens, in order, and how long writes wait", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: ["./switch.sh"], wayBack: true, isFileHeld: false };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, advances: true, hooks: ["./switch.sh"], wayBack: true, isFileHeld: false };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "cutover");
   expect(planLines(steps, prediction, paint).join("\n")).toMatchInlineSnapshot(`
     " 1. preparing
@@ -72,7 +72,7 @@ it("prints what happens, in order, and how long writes wait", async () => {
 });
 
 it("rehearses everything but the switch", async () => {
-  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true, isFileHeld: false };
+  const dry = { ready, numbers: [], tables: 3, dirtyRows: 2_000, advances: true, hooks: [], wayBack: true, isFileHeld: false };
   const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rehearsal");
   expect(steps.map(({ step }) => step)).toEqual([
     "preparing",
@@ -175,8 +175,8 @@ it("predicts from the last rehearsal what it has measured, and says so", () => {
 
 it("prints a rollback with the sides exchanged", async () => {
   const back = { before: [], behind: ['LOCK TABLE "public"."t" IN SHARE ROW EXCLUSIVE MODE'], after: [] };
-  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, hooks: [], wayBack: true, isFileHeld: false };
-  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, "rollback");
+  const dry = { ready: back, numbers: [], tables: 3, dirtyRows: 2_000, advances: true, hooks: [], wayBack: true, isFileHeld: false };
+  const steps = await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, { ...dry, advances: false }, "rollback");
   expect(steps).toMatchInlineSnapshot(`
     [
       {
@@ -248,7 +248,7 @@ it("prints a rollback with the sides exchanged", async () => {
 
 it("says of a file that one process has at a time how it is taken away and brought back", async () => {
   const nothing = { before: [], behind: [], after: [] };
-  const dry = { ready: nothing, numbers: [], tables: 3, dirtyRows: 10, hooks: [], wayBack: true, isFileHeld: true };
+  const dry = { ready: nothing, numbers: [], tables: 3, dirtyRows: 10, advances: false, hooks: [], wayBack: true, isFileHeld: true };
   const planned = async (kind: "cutover" | "rollback") =>
     new Map(
       (await planCutover({ group: theGroup, clock: systemClock, limits: defaultLimits }, dry, kind)).map(({ step, does }) => [step, does]),

@@ -28,7 +28,7 @@ export class VerifyContext implements AsyncDisposable {
     const target = await two.targetReader(source);
     const store = await openVerificationStore({ url: two.database.url, pipeline: two.file.pipeline, group: theGroup }, never);
     const plans = new Map(two.plan.tables.map((table) => [table.source, table]));
-    const sides = { source, target, changes: source, plans, clock: systemClock, stallMs };
+    const sides: Sides = { direction: "forward", source, target, changes: source, plans, clock: systemClock, stallMs };
     return new VerifyContext(two, sides, store, two.file.requests());
   }
 

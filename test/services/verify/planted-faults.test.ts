@@ -125,7 +125,7 @@ test(`${wanted} random differences are all found, with key and columns, and mend
     planted += perRound;
     await it.verify({ rowsPerScope: 50 + r(400) });
     expect(await it.said()).toEqual(found.toSorted());
-    const mended = await repair({ sides: it.sides, store: it.store, requests: it.requests, table: null }, never);
+    const mended = await repair({ sides: it.sides, store: it.store, repairs: it.requests, table: null }, never);
     expect(mended.tables.reduce((sum, { equal }) => sum + equal, 0)).toBe(found.length);
     expect(await it.said()).toEqual([]);
   }

@@ -56,7 +56,7 @@ test("planted differences are found with key and columns, repaired through the l
   await it.verify();
   expect(await it.said()).toEqual(found);
   it.two.run();
-  const repaired = await repair({ sides: it.sides, store: it.store, requests: it.requests, table: null }, never);
+  const repaired = await repair({ sides: it.sides, store: it.store, repairs: it.requests, table: null }, never);
   expect(repaired).toEqual({
     why: null,
     tables: [
@@ -140,7 +140,7 @@ test("another type at the target is refused for what it is, and nothing is repai
     [Symbol.asyncDispose]: () => one.store[Symbol.asyncDispose](),
   }));
   const before = it.two.file.newestSeq();
-  await expect(repair({ sides: later.one.sides, store: it.store, requests: it.requests, table: null }, never)).rejects.toMatchObject({
+  await expect(repair({ sides: later.one.sides, store: it.store, repairs: it.requests, table: null }, never)).rejects.toMatchObject({
     code: "verify.differs-in-kind",
   });
   expect(it.two.file.newestSeq()).toBe(before);

@@ -83,6 +83,10 @@ test("every kind of write meets one clear error, in whatever snapshot, and the s
     await fence.fence(theGroup, marker, limits, never);
     expect(await refusal(old.query("INSERT INTO parent VALUES (9, 'old')"))).toMatch(fenced);
     expect(await refusal(prepared1.query({ ...statement, values: [3] }))).toMatch(fenced);
+    const [server] = await database.query<{ version: number }>("SELECT current_setting('server_version_num')::int AS version");
+    // PostgreSQL 14 does not know it.
+    const merge =
+      "MERGE INTO parent AS p USING (SELECT 9::bigint AS id) AS s ON p.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'm')";
     for (const sql of [
       "INSERT INTO parent VALUES (9, 'x') ON CONFLICT DO NOTHING",
       "UPDATE parent SET name = 'x'",
@@ -90,7 +94,7 @@ test("every kind of write meets one clear error, in whatever snapshot, and the s
       "TRUNCATE parent CASCADE",
       "WITH w AS (DELETE FROM parent RETURNING 1) SELECT count(*) FROM w",
       "SET session_replication_role = replica; UPDATE parent SET name = 'x'",
-      "MERGE INTO parent AS p USING (SELECT 9::bigint AS id) AS s ON p.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'm')",
+      ...((server?.version ?? 0) < 150_000 ? [] : [merge]),
     ]) {
       expect([sql, await refusal(database.query(sql))]).toEqual([sql, expect.stringMatching(fenced)]);
     }
