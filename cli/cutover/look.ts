@@ -47,7 +47,10 @@ export async function look(invocation: Invocation, { settings, parts, verifier }
 
 async function knownDifferences({ store, plan }: Verifier, signal: AbortSignal): Promise<number | null> {
   const proof = await newestProof({ store, tables: plan.tables.map(({ source }) => source) }, signal);
-  return proof === null ? null : proof.tables.reduce((sum, { missing, extra, changed }) => sum + missing + extra + changed, 0);
+  const ours = new Set(plan.tables.map(({ source }) => source));
+  return proof === null
+    ? null
+    : proof.tables.filter(({ table }) => ours.has(table)).reduce((sum, { missing, extra, changed }) => sum + missing + extra + changed, 0);
 }
 
 const stateOf = (view: PipelineView, name: string): string => view.services.find(({ service }) => service === name)?.state ?? "unknown";

@@ -8,7 +8,10 @@ import { openCutover } from "../../services/cutover/main.js";
 import { openVerifier } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
+import { groupsOf, mainGroup, planOfGroup, type TableGroup } from "../../core/plan/groups.js";
+import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Invocation } from "../invocation.js";
+import { chosenGroup } from "../pipeline/chosen-group.js";
 import { whoWrites } from "../pipeline/who-writes.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
@@ -18,7 +21,10 @@ const verifierStallMs = 10_000;
 
 export interface CutoverWork {
   readonly settings: Settings;
+  /** Of the group. */
   readonly plan: TargetPlan;
+  /** Its name; null: the pipeline has only this one. */
+  readonly group: string | null;
   readonly parts: CutoverParts;
   readonly verifier: Verifier;
   readonly url: Secret;
@@ -29,7 +35,16 @@ export interface CutoverOpening {
   readonly tell: (progress: CutoverProgress) => void;
   /** False: the operator goes without. */
   readonly wayBack: boolean;
+  /** Which group is meant; rejects when that is not said. */
+  readonly groupOf: (plan: TargetPlan) => TableGroup;
 }
+
+/** Of a pipeline that has no other. */
+export const firstGroup = (plan: TargetPlan): TableGroup => groupsOf(plan)[0] ?? { id: theGroup, name: mainGroup, tables: [] };
+
+/** A line to type next, about the group in hand. */
+export const lineFor = ({ group }: Pick<CutoverWork, "group">, line: string): string =>
+  group === null ? line : `${line} --group ${group}`;
 
 export async function withCutover<T>(
   invocation: Invocation,
@@ -39,11 +54,12 @@ export async function withCutover<T>(
   const { settings } = await invocation.settings();
   refuseUninstalled(settings);
   const wayBack = !acceptedChecks(invocation).includes("way-back");
-  return await withCutoverOf({ settings, limits: limitsOf(invocation), tell, wayBack }, invocation.signal, work);
+  const groupOf = (plan: TargetPlan): TableGroup => chosenGroup(plan, invocation.options);
+  return await withCutoverOf({ settings, limits: limitsOf(invocation), tell, wayBack, groupOf }, invocation.signal, work);
 }
 
 export async function withCutoverOf<T>(
-  { settings, limits, tell, wayBack }: CutoverOpening,
+  { settings, limits, tell, wayBack, groupOf }: CutoverOpening,
   signal: AbortSignal,
   work: (open: CutoverWork) => Promise<T>,
 ): Promise<T> {
@@ -59,9 +75,11 @@ export async function withCutoverOf<T>(
         where: { pipeline: settings.pipeline },
       });
     }
-    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs }, signal);
-    await using parts = await openCutover({ settings, url, plan, limits, tell, check: verifier.finalCheck, wayBack });
-    return await work({ settings, plan, parts, verifier, url });
+    const { id: group, name } = groupOf(plan);
+    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs, group }, signal);
+    await using parts = await openCutover({ settings, url, plan, group, limits, tell, check: verifier.finalCheck, wayBack });
+    const isOnly = groupsOf(plan).length === 1;
+    return await work({ settings, plan: planOfGroup(plan, group), group: isOnly ? null : name, parts, verifier, url });
   });
 }
 

@@ -3,10 +3,13 @@
  * The marker itself is looked for, not its position: the past of a file that was put in the place of another has positions that mean something else.
  */
 import { randomUUID } from "node:crypto";
+import { forwardGroups } from "../../connectors/postgres/cutover/forward-groups.js";
 import { Backoff, systemClock } from "../../core/clock.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Passed, Target } from "../../core/contracts/target.js";
+import { groupsOf, type TableGroup } from "../../core/plan/groups.js";
 import type { Settings } from "../../core/settings.js";
-import { type MarkerId, markerId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, type MarkerId, markerId } from "../../core/vocabulary/ids.js";
 import { comparePositions, formatPosition, type Position } from "../../core/vocabulary/position.js";
 import { openRequests } from "./source.js";
 import { withTarget } from "./target.js";
@@ -14,20 +17,39 @@ import { withTarget } from "./target.js";
 /** Each question is a connection of its own. */
 const askAfterMs = { first: 25, most: 250 } as const;
 
-export async function catchUp(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<{ readonly ms: number }> {
+export interface CatchUp {
+  /** What was seen last. */
+  readonly seen: (what: string) => void;
+  /** Groups that are waited for, of the plan as it is now. */
+  readonly groupsOf?: (plan: TargetPlan | null) => readonly TableGroup[];
+}
+
+/** Each group passes a marker of its own: one after the other, so that what the last one lacks was committed before. */
+export async function catchUp(
+  settings: Settings,
+  { seen, groupsOf: chosen = groupsOf }: CatchUp,
+  signal: AbortSignal,
+): Promise<{ readonly ms: number }> {
   const startedMs = systemClock.monotonicMs();
-  await withTarget(settings, signal, (target) => untilPassed(settings, target, seen, signal));
+  await withTarget(settings, signal, async (target, { url }) => {
+    const groups = await forwardGroups({ url, pipeline: settings.pipeline }, chosen(await target.plan(signal)), signal);
+    for (const { id } of groups) await untilPassed({ settings, target, group: id }, seen, signal);
+  });
   return { ms: systemClock.monotonicMs() - startedMs };
 }
 
-async function untilPassed(settings: Settings, target: Target, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
-  let at = await target.passed(theGroup, signal);
+async function untilPassed(
+  { settings, target, group }: { readonly settings: Settings; readonly target: Target; readonly group: GroupId },
+  seen: (what: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let at = await target.passed(group, signal);
   let marker = await writeMarker(settings);
   const ours = new Set<MarkerId>([marker.id]);
   let isPassed = false;
   const pace = new Backoff(askAfterMs.first, askAfterMs.most);
   for (;;) {
-    const passed = await target.passed(theGroup, signal);
+    const passed = await target.passed(group, signal);
     // Each of them was written after we had begun to wait: a later one must not make us overlook an earlier one.
     if (passed !== null && passed.marker !== null && ours.has(passed.marker)) isPassed = true;
     if (isPassed && passed?.settled === true) return;

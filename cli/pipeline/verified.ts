@@ -2,7 +2,9 @@
  * Verified: everything that is committed at the source now is proven equal at the target, and no row is on record as differing. Who compares is
  * not asked: the verify service, or a run that somebody has asked for.
  */
+import { forwardGroups } from "../../connectors/postgres/cutover/forward-groups.js";
 import { systemClock } from "../../core/clock.js";
+import { groupsOf } from "../../core/plan/groups.js";
 import type { Settings } from "../../core/settings.js";
 import { TailraceError } from "../../core/errors.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
@@ -16,14 +18,15 @@ const askAgainMs = 500;
 
 export async function verified(settings: Settings, seen: (what: string) => void, signal: AbortSignal): Promise<void> {
   // A file that is compared from time to time does not say how far it has come: that is known once a marker has passed.
-  if (settings.source.kind === "duckdb") await catchUp(settings, seen, signal);
+  if (settings.source.kind === "duckdb") await catchUp(settings, { seen }, signal);
   const head = settings.source.kind === "duckdb" ? null : measuredFile(settings, null).head;
   await withTarget(settings, signal, async (target, { url }) => {
-    const goal = head ?? (await target.applied(theGroup, signal))?.position ?? origin;
+    const goal = head ?? (await target.applied(groupsOf(await target.plan(signal))[0]?.id ?? theGroup, signal))?.position ?? origin;
     for (;;) {
       const plan = await target.plan(signal);
       if (plan === null) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline" });
-      const { provenAt, mismatches } = await provenNow(settings, url, plan, signal);
+      const groups = await forwardGroups({ url, pipeline: settings.pipeline }, groupsOf(plan), signal);
+      const { provenAt, mismatches } = await provenNow(settings, url, { ...plan, tables: groups.flatMap(({ tables }) => tables) }, signal);
       const reached = provenAt !== null && comparePositions({ ...parsePosition(provenAt), index: 0 }, { ...goal, index: 0 }) >= 0;
       if (reached && mismatches === 0) return;
       seen(

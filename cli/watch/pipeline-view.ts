@@ -6,6 +6,7 @@ import type { Known, Lag, LookFigures, RereadProgress } from "../../core/contrac
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
+import type { GroupView } from "./group-view.js";
 import { alarmSentence, forgottenSentence, slotAlarmSentence } from "./capture-log-text.js";
 
 /** What somebody said, or why nobody did. */
@@ -35,6 +36,8 @@ export interface TargetFacts {
   readonly paused: boolean;
   readonly verification: VerificationView | null;
   readonly tables: readonly TableFacts[];
+  /** Absent: the pipeline has one group. */
+  readonly groups?: readonly GroupView[];
 }
 export interface TableFacts {
   readonly table: string;
@@ -58,6 +61,8 @@ export interface PipelineView {
   /** null: none is open, or nobody says. */
   readonly wayBack: WayBackView | null;
   readonly tables: readonly TableView[];
+  /** Absent: the pipeline has one group, or nobody answers for the target. */
+  readonly groups?: readonly GroupView[];
   readonly verification: VerificationView | null;
   /** Sentences. */
   readonly needsPerson: readonly string[];
@@ -134,6 +139,7 @@ export function viewOf(observed: Observed): PipelineView {
     lastLook: lookOf(details["lastLook"]),
     wayBack,
     tables: tablesOf(observed, progressOf(details["reread"])),
+    ...(observed.target.kind === "heard" && observed.target.value.groups !== undefined ? { groups: observed.target.value.groups } : {}),
     verification: observed.verification ?? null,
     needsPerson,
     next: [

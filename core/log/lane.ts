@@ -5,6 +5,7 @@
 import type { DecodedRecord } from "../contracts/log.js";
 import type { StoredRecord } from "../contracts/log-store.js";
 import { type Offset, offset, type Topic } from "../vocabulary/ids.js";
+import type { Elsewhere } from "./elsewhere.js";
 import { comparePositions, type Position } from "../vocabulary/position.js";
 
 export interface LaneEntry {
@@ -12,6 +13,13 @@ export interface LaneEntry {
   readonly bytes: number;
   readonly record: DecodedRecord;
 }
+
+const countedBytes = 100;
+/** Of another group's rows only their number is kept. */
+export const laneEntry = (stored: StoredRecord, record: DecodedRecord, elsewhere: Elsewhere | undefined): LaneEntry =>
+  elsewhere?.isOf(record) === true
+    ? { offset: stored.offset, bytes: countedBytes, record: { ...record, body: { kind: "counted" } } }
+    : { offset: stored.offset, bytes: heldBytes(stored), record };
 
 /** What a record takes once it is decoded, roughly: its objects, and values that are larger in memory than on the wire. */
 export const heldBytes = ({ value }: StoredRecord): number => 200 + 3 * (value?.length ?? 0);

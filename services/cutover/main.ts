@@ -16,13 +16,14 @@ import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
 import { openSqliteRowReader, type SqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
-import type { FinalCheck, WayBack } from "../../core/contracts/cutover.js";
-import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { FinalCheck, SourceNumbers, WayBack } from "../../core/contracts/cutover.js";
+import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
 import { TailraceError } from "../../core/errors.js";
+import { planOfGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
-import { markerId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, markerId, theGroup } from "../../core/vocabulary/ids.js";
 import { CheapestCheck } from "./cheapest-check.js";
 import { type BothReaders, DigestCheck } from "./digest-check.js";
 import { ConfiguredHooks } from "./hooks.js";
@@ -34,6 +35,7 @@ export interface OpenCutover {
   readonly settings: Settings;
   readonly url: Secret;
   readonly plan: TargetPlan;
+  readonly group: GroupId;
   readonly limits: Partial<CutoverLimits>;
   readonly tell: (progress: CutoverProgress) => void;
   /** A check that knows what was proven before; null: every row is read. */
@@ -42,16 +44,10 @@ export interface OpenCutover {
   readonly wayBack: boolean;
 }
 
-export async function openCutover({
-  settings,
-  url,
-  plan,
-  limits,
-  tell,
-  check,
-  wayBack,
-}: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+export async function openCutover(opening: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+  const { settings, url, group, limits, tell, check, wayBack } = opening;
   const { pipeline, source, stateDirectory, routes } = settings;
+  const plan = planOfGroup(opening.plan, group);
   if (source.kind !== "sqlite") {
     throw new TailraceError("not-yet", {
       what: `The cutover of a source of kind ${source.kind} is not built yet`,
@@ -71,35 +67,38 @@ export async function openCutover({
   };
   try {
     const comparer = hold(await RowComparer.open(url));
-    const inspector = hold(openSqliteInspector(source.path, { group: theGroup }));
-    const tables = plan.tables.filter(({ group }) => group === theGroup);
+    const inspector = hold(openSqliteInspector(source.path, { group }));
     const fence = hold(openSqliteFence({ path: source.path, pipeline }));
-    const rows = new WholeCheck({ inspector, target: comparer, tables });
-    const whole = new DigestCheck({ tables: tables.map((table) => table.source), open: readersOf({ settings, url, plan }), rows });
-    const home = hold(openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }));
+    const rows = new WholeCheck({ inspector, target: comparer, tables: plan.tables });
+    const digests = new DigestCheck({
+      tables: plan.tables.map((table) => table.source),
+      open: readersOf({ settings, url, plan, group }),
+      rows,
+    });
+    const home = hold(openSqliteTarget({ path: source.path, pipeline, group, lockDirectory: stateDirectory }));
     return {
-      group: theGroup,
+      group,
       clock: systemClock,
       holder: `${userInfo().username}@${hostname()} (process ${process.pid})`,
       fence,
-      numbers: hold(openSqliteNumbers(source.path)),
+      numbers: hold(numbersOf(source.path, plan.tables)),
       desk: hold(openCutoverDesk({ url, pipeline })),
-      check: new CheapestCheck(check, whole),
+      check: new CheapestCheck(check, digests),
       back: {
         fence: hold(openPostgresFence({ url, pipeline })),
         // What came back is in no log of the file's, so there is no proof that could be brought up to date.
-        check: whole,
-        passed: () => home.passed(theGroup, new AbortController().signal),
+        check: digests,
+        passed: () => home.passed(group, new AbortController().signal),
         forget: (signal) => home.destroy({ tables: false }, signal),
         arrive: async (session) => {
-          const state = await fence.state(theGroup);
+          const state = await fence.state(group);
           // In this order: who was replaced meanwhile learns it here, and what it has seen names no later fence.
           const numbers = await session.given();
-          comeHome({ path: source.path, group: theGroup, marker: state.kind === "open" ? null : state.marker, numbers });
+          comeHome({ path: source.path, group, marker: state.kind === "open" ? null : state.marker, numbers });
         },
       },
-      hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
-      wayBack: wayBack ? wayHome({ settings, url, plan }) : null,
+      hooks: new ConfiguredHooks({ pipeline, group, hooks: routes.hooks, directory: dirname(stateDirectory) }),
+      wayBack: wayBack ? wayHome({ settings, url, plan, group }) : null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),
       limits: { ...defaultLimits, ...limits },
       tell,
@@ -112,8 +111,17 @@ export async function openCutover({
   }
 }
 
+/** `plan`: of the group alone. */
+type Side = Pick<OpenCutover, "settings" | "url" | "plan" | "group">;
+
+function numbersOf(path: string, tables: readonly TablePlan[]): SourceNumbers {
+  const numbers = openSqliteNumbers(path);
+  const ours = new Set(tables.map(({ source }) => source));
+  return { given: () => numbers.given().filter(({ table }) => ours.has(table)), [Symbol.dispose]: () => numbers[Symbol.dispose]() };
+}
+
 /** Of both sides, standing still. */
-function readersOf({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): (signal: AbortSignal) => Promise<BothReaders> {
+function readersOf({ settings, url, plan, group }: Side): (signal: AbortSignal) => Promise<BothReaders> {
   const { pipeline, source } = settings;
   return async (signal) => {
     const text = openTargetText(url);
@@ -124,7 +132,7 @@ function readersOf({ settings, url, plan }: Pick<OpenCutover, "settings" | "url"
     };
     try {
       const describe: SqliteRowReader["describe"] = (table) => here.describe(table);
-      const there = await openPostgresRowReader({ url, pipeline, group: theGroup, plan, describe, labelled: false }, signal);
+      const there = await openPostgresRowReader({ url, pipeline, group, plan, describe, labelled: false }, signal);
       return {
         source: here,
         target: there,
@@ -140,16 +148,16 @@ function readersOf({ settings, url, plan }: Pick<OpenCutover, "settings" | "url"
   };
 }
 
-function wayHome({ settings, url, plan }: Pick<OpenCutover, "settings" | "url" | "plan">): WayBack {
+function wayHome({ settings, url, plan, group }: Side): WayBack {
   const { pipeline, source, stateDirectory, log, prefix } = settings;
   return new WayHome({
     desk: openWayBackDesk({ url, pipeline }),
-    home: openSqliteTarget({ path: source.path, pipeline, lockDirectory: stateDirectory }),
+    home: openSqliteTarget({ path: source.path, pipeline, group, lockDirectory: stateDirectory }),
     withLog: async (work) => {
       await using store = await openLog(log, `${prefix}-cutover`, systemClock);
       return await work(store);
     },
-    prefix: backPrefix(prefix),
+    prefix: backPrefix(prefix, group),
     plan,
     clock: systemClock,
   });

@@ -4,13 +4,16 @@ import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js"
 import type { Clock } from "../../core/clock.js";
 import type { Source } from "../../core/contracts/source.js";
 import type { Target } from "../../core/contracts/target.js";
-import { TailraceError } from "../../core/errors.js";
+import { isAbort, TailraceError } from "../../core/errors.js";
+import { GroupLoops } from "../../core/group-loops.js";
+import type { Service } from "../../core/status.js";
+import { together } from "../../core/supervise.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
-import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { wireSink } from "../sink/main.js";
 import { wireSource } from "../source/main.js";
 import { ReverseService } from "./reverse-service.js";
@@ -23,8 +26,44 @@ export interface ServiceHost {
 
 const never = new AbortController().signal;
 
-/** `url`: of PostgreSQL. Both ends are opened by `run`, and stand by until a cutover has opened the way back. */
-export async function openReverseService(settings: Settings, url: Secret, host: ServiceHost): Promise<ReverseService> {
+/** Groups come while this runs, as `apply` makes them. */
+const lookEveryMs = 5_000;
+
+/** `url`: of PostgreSQL. `groups`: as the file has them. */
+export async function openReverseService(
+  settings: Settings,
+  { url, groups }: { readonly url: Secret; readonly groups: () => readonly GroupId[] },
+  host: ServiceHost,
+): Promise<Service & AsyncDisposable> {
+  const { clock } = host;
+  const open = (group: GroupId): Promise<ReverseService> => openWayBack(settings, { url, group }, host);
+  const loops = new GroupLoops({ name: "reverse", clock, first: await open(groups()[0] ?? theGroup), open });
+  const look = async (signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      loops.heard(groups().map((id) => ({ id, name: String(id) })));
+      await clock.delay(lookEveryMs, signal);
+    }
+  };
+  return {
+    name: loops.name,
+    status: () => loops.status(),
+    run: async (signal) => {
+      try {
+        await together([(s) => loops.run(s), look], clock, signal);
+      } catch (thrown) {
+        if (!(signal.aborted && isAbort(thrown))) throw thrown;
+      }
+    },
+    [Symbol.asyncDispose]: () => loops[Symbol.asyncDispose](),
+  };
+}
+
+/** Both ends are opened by `run`, and stand by until a cutover has opened the way back. */
+async function openWayBack(
+  settings: Settings,
+  { url, group }: { readonly url: Secret; readonly group: GroupId },
+  host: ServiceHost,
+): Promise<ReverseService> {
   const { pipeline, source: file, stateDirectory } = settings;
   const { clock } = host;
   if (file.kind !== "sqlite") {
@@ -33,15 +72,15 @@ export async function openReverseService(settings: Settings, url: Secret, host: 
       where: { path: file.path },
     });
   }
-  const prefix = backPrefix(settings.prefix);
+  const prefix = backPrefix(settings.prefix, group);
   let tables: readonly TableId[] = [];
   const openSource = async (): Promise<Source> => {
-    const source = await openPostgresSource({ url, pipeline, group: theGroup, clock }, never);
+    const source = await openPostgresSource({ url, pipeline, group, clock }, never);
     tables = source.tables;
     return source;
   };
   const openTarget = async (signal: AbortSignal): Promise<Target> => {
-    const target = openSqliteTarget({ path: file.path, pipeline, lockDirectory: stateDirectory, clock });
+    const target = openSqliteTarget({ path: file.path, pipeline, group, lockDirectory: stateDirectory, clock });
     if ((await target.plan(signal)) !== null) return target;
     throw new TailraceError("source.way-back-closed", {
       what: "The file was never made ready for what comes back",
@@ -50,12 +89,12 @@ export async function openReverseService(settings: Settings, url: Secret, host: 
   };
   const source = await wireSource(
     settings,
-    { prefix, connector: "postgresql", retention: file.log, tables: () => tables, openSource },
+    { prefix, connector: "postgresql", retention: file.log, tables: () => tables, groups: () => [group], openSource },
     host,
   );
   try {
-    const sink = await wireSink(settings, { prefix, direction: "reverse", openTarget }, host);
-    return new ReverseService({ pipeline, clock, source, sink });
+    const sink = await wireSink(settings, { prefix, group, direction: "reverse", openTarget, onPlan: () => {} }, host);
+    return new ReverseService({ pipeline, group, clock, source, sink });
   } catch (thrown) {
     await source[Symbol.asyncDispose]();
     throw thrown;

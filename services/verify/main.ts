@@ -3,6 +3,7 @@ import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
 import { openDuckDbRowReader } from "../../connectors/duckdb/row-reader.js";
 import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
 import { openTargetText } from "../../connectors/postgres/target-text.js";
+import { forwardGroups } from "../../connectors/postgres/cutover/forward-groups.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import { openVerificationStore } from "../../connectors/postgres/verification-store.js";
 import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
@@ -14,9 +15,10 @@ import type { SourceRequests } from "../../core/contracts/source.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { TailraceError } from "../../core/errors.js";
 import type { TargetText } from "../../core/mapping/hashed-row.js";
+import { groupsOf, planOfGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
-import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
@@ -28,6 +30,8 @@ export interface VerifierHost {
   readonly clock: Clock;
   /** How long a target that does not move is waited for. */
   readonly stallMs: number;
+  /** Only this group's tables; absent: all. */
+  readonly group?: GroupId;
 }
 
 /** `url`: of the target, or of the embedded PostgreSQL that the caller holds. Rejects with `plan.missing` before `apply`. */
@@ -40,7 +44,8 @@ export async function openVerifier(settings: Settings, url: Secret, host: Verifi
     return it;
   };
   try {
-    const plan = await planOf(settings, url, signal);
+    const whole = await planOf(settings, url, signal);
+    const plan = host.group === undefined ? await forwardPlan({ url, pipeline }, whole, signal) : planOfGroup(whole, host.group);
     const text = hold(openTargetText(url));
     const reader = hold(openSourceReader(settings, { plan, targetText: text.ask }, host));
     const describe: Parameters<typeof openPostgresRowReader>[0]["describe"] = (table) => reader.describe(table);
@@ -102,6 +107,13 @@ export function openVerifyService(settings: Settings, url: Secret, host: Service
 }
 
 const serviceStallMs = 60_000;
+
+/** What the application has taken over streams the other way: its rows are ahead of the file's, and no applied cut speaks of them. */
+async function forwardPlan(place: Parameters<typeof forwardGroups>[0], plan: TargetPlan, signal: AbortSignal): Promise<TargetPlan> {
+  const groups = await forwardGroups(place, groupsOf(plan), signal);
+  const forward = new Set(groups.map(({ id }) => id));
+  return forward.size === 0 ? plan : { ...plan, tables: plan.tables.filter(({ group }) => forward.has(group)) };
+}
 
 async function planOf({ pipeline }: Settings, url: Secret, signal: AbortSignal): Promise<TargetPlan> {
   await using target = await connectTarget({ url, pipeline }, signal);

@@ -5,6 +5,7 @@
  * Promises: work is begun only while the route is known to be fresh, and begun again only when a fence has refused it (then nothing of it was committed).
  * Relies on the work being one transaction that is rolled back when it throws, and on its error being passed on.
  */
+import { groupNumber } from "./group-number.js";
 import { isFencedOff, type Route } from "./route.js";
 import { RouteFollower } from "./route-follower.js";
 
@@ -15,8 +16,8 @@ export interface RouteOptions {
   /** PostgreSQL, where tailrace.route is. A role that may read that table is enough. */
   readonly url: string;
   readonly pipeline: string;
-  /** Default: 1, the only group there is until groups can be declared. */
-  readonly group?: number;
+  /** By its name in `groups:`, or its number. Default: `main`, all tables that no group names. */
+  readonly group?: string | number;
   /** Cut off from PostgreSQL for so long, nothing is written any more (default 5 s). */
   readonly leaseMs?: number;
   /**
@@ -46,10 +47,11 @@ export class RouteClient implements AsyncDisposable {
   /** Rejects when PostgreSQL cannot be asked. */
   static async open(options: RouteOptions): Promise<RouteClient> {
     const client = new RouteClient(options);
+    const { group = 1 } = options;
     client.#follower = await RouteFollower.open({
       url: options.url,
       pipeline: options.pipeline,
-      group: options.group ?? 1,
+      group: typeof group === "number" ? group : await groupNumber(options.url, options.pipeline, group),
       leaseMs: options.leaseMs ?? 5_000,
       onChange: (route) => options.onChange?.(route),
       onFresh: () => client.#wake(),
