@@ -6,7 +6,7 @@ import type { Known, Lag, LookFigures, RereadProgress } from "../../core/contrac
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
-import type { GroupView } from "./group-view.js";
+import { type GroupLoopView, type GroupView, loopsOf } from "./group-view.js";
 import { alarmSentence, forgottenSentence, slotAlarmSentence } from "./capture-log-text.js";
 
 /** What somebody said, or why nobody did. */
@@ -89,6 +89,8 @@ export interface ServiceView {
   readonly code: string | null;
   readonly attempt: ServiceStatus["attempt"];
   readonly sinceMs: number | null;
+  /** Of each table group, where it has a loop for each. */
+  readonly groups?: readonly GroupLoopView[];
 }
 export interface TableView {
   readonly table: string;
@@ -172,8 +174,9 @@ const differing = (verification: VerificationView | null): readonly string[] =>
 
 function serviceView(service: ServiceName, heard: Heard<ServiceStatus>): ServiceView {
   if (heard.kind === "silent") return { service, state: "unreachable", why: heard.why, code: null, attempt: null, sinceMs: null };
-  const { state, why, code, attempt, sinceMs } = heard.value;
-  return { service, state, why, code, attempt, sinceMs };
+  const { state, why, code, attempt, sinceMs, details } = heard.value;
+  const groups = loopsOf(details);
+  return { service, state, why, code, attempt, sinceMs, ...(groups === null ? {} : { groups }) };
 }
 
 function wayBackOf(reverse: Heard<ServiceStatus> | null): WayBackView | null {

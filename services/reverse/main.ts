@@ -37,10 +37,19 @@ export async function openReverseService(
 ): Promise<Service & AsyncDisposable> {
   const { clock } = host;
   const open = (group: GroupId): Promise<ReverseService> => openWayBack(settings, { url, group }, host);
-  const loops = new GroupLoops({ name: "reverse", clock, first: await open(groups()[0] ?? theGroup), open });
+  // While the file is away nobody knows of others; whoever writes to it says what is wrong.
+  const known = (): readonly GroupId[] => {
+    try {
+      return groups();
+    } catch {
+      return [];
+    }
+  };
+  const loops = new GroupLoops({ name: "reverse", clock, first: await open(known()[0] ?? theGroup), open });
   const look = async (signal: AbortSignal): Promise<void> => {
     for (;;) {
-      loops.heard(groups().map((id) => ({ id, name: String(id) })));
+      const there = known();
+      if (there.length > 0) loops.heard(there.map((id) => ({ id, name: String(id) })));
       await clock.delay(lookEveryMs, signal);
     }
   };

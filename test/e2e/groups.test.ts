@@ -128,3 +128,43 @@ it("one group goes over and comes home while the application writes to both, and
   );
   expect(application.written.target).toBeGreaterThan(0);
 });
+
+it("a row that cannot be applied stops its group alone, and kills of both processes lose neither group anything", {
+  timeout: 240_000,
+}, async () => {
+  await using operator = await Operator.make({ ddl });
+  operator.settings({ groups });
+  await operator.answer("apply");
+  const first = { source: operator.run("source"), sink: operator.run("sink") };
+  await operator.caughtUp();
+  const application = await fill(operator);
+  for (const running of [first.source, first.sink]) {
+    running.child.kill("SIGKILL");
+    await running.ended;
+  }
+  application();
+  operator.run("source");
+  operator.run("sink");
+  await operator.caughtUp();
+  expect(await operator.different({})).toEqual([]);
+
+  // PostgreSQL has no NUL in a text.
+  operator.sql("INSERT INTO lines (invoice, what) VALUES (1, 'bad' || char(0) || 'value')");
+  const sink = await operator.says("sink", ({ state }) => state === "stopped");
+  expect(sink.why).toMatch(/^group billing: /);
+  operator.sql("INSERT INTO visits (customer, at) VALUES (2, 1.25)");
+  expect((await operator.tailrace("wait", "caught-up", "--group", "main", "--timeout", "60s")).code).toBe(0);
+  expect(await operator.different({ without: ["lines"] })).toEqual([]);
+  expect((await operator.tailrace("wait", "caught-up", "--group", "billing", "--timeout", "1s")).code).toBe(5);
+});
+
+/** Writes to both groups until it is told to end. */
+async function fill(operator: Operator): Promise<() => void> {
+  const write = (i: number): void =>
+    operator.sql(`BEGIN; INSERT INTO invoices (total) VALUES (${i}); INSERT INTO lines (invoice, what) VALUES (1, 'line ${i}');
+      INSERT INTO visits (customer, at) VALUES (1, ${i}); COMMIT`);
+  for (let i = 0; i < 200; i++) write(i);
+  return () => {
+    for (let i = 200; i < 250; i++) write(i);
+  };
+}

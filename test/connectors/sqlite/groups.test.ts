@@ -15,12 +15,12 @@ const never = new AbortController().signal;
 const limits = { waitMs: 2_000, leaseMs: 60_000 };
 
 async function install(file: SourceFile, groups: Readonly<Record<string, number>>): Promise<readonly string[]> {
-  const tables = file
-    .tables()
-    .map((table): SourceTable => ({
+  const tables = file.tables().map(
+    (table): SourceTable => ({
       ...table,
       description: { ...table.description, group: groupId(groups[table.description.table] ?? 1) },
-    }));
+    }),
+  );
   using installer = openSqliteInstaller({ path: file.path, pipeline: file.pipeline, group: theGroup });
   return await installer.apply(tables, { setWal: false });
 }

@@ -28,8 +28,10 @@ async function world(groups: readonly GroupId[]) {
   const log = new MemoryLog();
   const store = log.store();
   await store.ensure(topicSpecs(prefix, []), never);
-  const follower = (): LogAppliedFollower => new LogAppliedFollower({ store: log.store(), clock: systemClock, prefix, groups: () => groups });
-  const announce = (group: GroupId, applied: AppliedCut | null): Promise<void> => announceGroups(store, prefix, [{ group, applied }], never);
+  const follower = (): LogAppliedFollower =>
+    new LogAppliedFollower({ store: log.store(), clock: systemClock, prefix, groups: () => groups });
+  const announce = (group: GroupId, applied: AppliedCut | null): Promise<void> =>
+    announceGroups(store, prefix, [{ group, applied }], never);
   return { log, store, follower, announce };
 }
 const least = ({ least: found }: { readonly least: AppliedCut | null }): number | null => found?.position.order ?? null;
@@ -46,7 +48,12 @@ it("the least of all groups is what counts, and nothing does while a captured on
     5_000,
     () => `heard ${String(least(heard.current()))}`,
   );
-  expect(heard.current().all.map(({ position: at }) => at.order).toSorted((a, b) => a - b)).toEqual([4, 12]);
+  expect(
+    heard
+      .current()
+      .all.map(({ position: at }) => at.order)
+      .toSorted((a, b) => a - b),
+  ).toEqual([4, 12]);
 });
 
 it("a group that stands still is found however much the others have said since", async () => {

@@ -16,7 +16,12 @@ function plan(groups: Groups, applied: TargetPlan | null = null): PlanResult {
   return makePlan({
     pipeline: pipelineId("shop"),
     prefix: "shop",
-    settings: { tables: new Map(), onlyListedTables: false, target: { url: null, schema: "public" }, groups: new Map(Object.entries(groups)) },
+    settings: {
+      tables: new Map(),
+      onlyListedTables: false,
+      target: { url: null, schema: "public" },
+      groups: new Map(Object.entries(groups)),
+    },
     catalog: { tables, refused: [] },
     profiles: new Map(),
     applied,
@@ -70,7 +75,9 @@ describe("table groups of a plan", () => {
 
   it("lets no table move into a group that is there: it stands at another place", () => {
     const applied = plan({ sales: ["orders", "lines"] }).plan;
-    expect(errors(plan({ sales: ["orders", "lines", "stock"] }, applied))).toMatchObject([/plan.group-moved: Table 'stock' is in group 'main'/]);
+    expect(errors(plan({ sales: ["orders", "lines", "stock"] }, applied))).toMatchObject([
+      /plan.group-moved: Table 'stock' is in group 'main'/,
+    ]);
     expect(errors(plan({}, applied)).every((text) => text.startsWith("plan.group-moved"))).toBe(true);
   });
 
