@@ -116,6 +116,9 @@ function addPipeline(add: Add): void {
   });
 }
 
+const group = ["--group <name>", "which table group, in a pipeline that has several"] as const;
+const everyGroup = ["--group <name>", "only this table group (default: all)"] as const;
+
 function addOperation(add: Add): void {
   add("status", "one screen: state, positions, behind, per table, what to type next", () => import("./verbs/status.js"), {
     options: [
@@ -134,6 +137,7 @@ function addOperation(add: Add): void {
   });
   add("wait", "wait for `caught-up`, `verified` or `state=STATE`; exit 5 when time runs out", () => import("./verbs/wait.js"), {
     words: "<condition>",
+    options: [["--group <name>", "with caught-up: only this table group (default: all)"]],
   });
   add("snapshot", "copy tables again while everything goes on", () => import("./verbs/snapshot.js"), {
     words: "[tables...]",
@@ -153,6 +157,7 @@ function addOperation(add: Add): void {
         ["--max-lag <duration>", "further behind than this it does not begin (default 2s)"],
         ["--accept <checks>", "pass over these checks of preflight, by name, where that is possible"],
         ["--keep-reverse <duration>", "with finish: not before the way back was open for so long (7d)"],
+        group,
       ],
     },
   );
@@ -162,11 +167,11 @@ function addOperation(add: Add): void {
     () => import("./verbs/rollback.js"),
     {
       words: "<action>",
-      options: [["--max-pause <duration>", "longer than this writes may not wait, then everything goes back (default 5s)"]],
+      options: [["--max-pause <duration>", "longer than this writes may not wait, then everything goes back (default 5s)"], group],
     },
   );
-  add("pause", "let the target rest; changes wait in the log", () => import("./verbs/pause.js"));
-  add("resume", "go on after pause", () => import("./verbs/resume.js"));
+  add("pause", "let the target rest; changes wait in the log", () => import("./verbs/pause.js"), { options: [everyGroup] });
+  add("resume", "go on after pause", () => import("./verbs/resume.js"), { options: [everyGroup] });
 }
 
 function addHelp(add: Add): void {

@@ -3,6 +3,7 @@ import { copyErrors } from "./copy-errors.js";
 import { cutoverErrors } from "./cutover-errors.js";
 import { faultErrors } from "./fault-errors.js";
 import { fileTargetErrors } from "./file-target-errors.js";
+import { groupErrors } from "./group-errors.js";
 import { verifyErrors } from "./verify-errors.js";
 
 /** Every error code of Tailrace; `core/catalogue-entry.ts` says what the fields mean. */
@@ -369,6 +370,7 @@ const entries = {
   ...verifyErrors,
   ...fileTargetErrors,
   ...cutoverErrors,
+  ...groupErrors,
 
   "embedded.postgres-missing": {
     verdict: "stop",

@@ -16,6 +16,8 @@ export interface Settings {
   readonly tables: ReadonlyMap<string, TableSettings>;
   /** True when `tables` lists what is captured; false when it only adjusts (the block is absent). */
   readonly onlyListedTables: boolean;
+  /** Tables that are switched over together, by the group's name. Those that none names form `main`. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly verify: VerifySettings;
   readonly http: { readonly host: string; readonly port: number };
   readonly routes: { readonly hooks: readonly RouteHook[] };

@@ -1,12 +1,12 @@
 /** Names of our topics. `<prefix>.<table>` as Debezium names them; the others are ours alone. */
 import { createHash } from "node:crypto";
 import type { TopicSpec } from "./contracts/log-store.js";
-import { type TableId, type Topic, topic } from "./vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup, type Topic, topic } from "./vocabulary/ids.js";
 
 const reserved = new Set(["cuts", "snapshot", "applied", "schemas", "back"]);
 
-/** Of the way back: what PostgreSQL commits after the switch. */
-export const backPrefix = (prefix: string): string => `${prefix}.back`;
+/** Of a group's way back: what PostgreSQL commits after the switch. One writer and one `.cuts` per group, as each is opened on its own. */
+export const backPrefix = (prefix: string, group: GroupId): string => (group === theGroup ? `${prefix}.back` : `${prefix}.back-${group}`);
 
 export const cutsTopic = (prefix: string): Topic => topic(`${prefix}.cuts`);
 export const snapshotTopic = (prefix: string): Topic => topic(`${prefix}.snapshot`);
@@ -21,7 +21,7 @@ export const schemasTopic = (prefix: string): Topic => topic(`${prefix}.schemas`
 export function tableTopic(prefix: string, table: TableId): Topic {
   const legal = table.replaceAll(/[^A-Za-z0-9._-]/g, "_");
   const room = 249 - prefix.length - 1;
-  if (legal === table && legal !== "" && !reserved.has(legal) && !legal.startsWith("back.") && legal.length <= room)
+  if (legal === table && legal !== "" && !reserved.has(legal) && !/^back(-\d+)?\./.test(legal) && legal.length <= room)
     return topic(`${prefix}.${legal}`);
   const hash = createHash("sha1").update(table, "utf8").digest("hex").slice(0, 8);
   return topic(`${prefix}.${legal.slice(0, room - 9)}-${hash}`);

@@ -6,7 +6,7 @@ import type { CutoverOutcome } from "../../services/cutover/parts.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import type { Invocation } from "../invocation.js";
 import { formatMs } from "../output/format.js";
-import type { CutoverWork } from "./open.js";
+import { type CutoverWork, lineFor } from "./open.js";
 
 export interface Ended {
   readonly outcome: CutoverOutcome;
@@ -17,7 +17,7 @@ export interface Ended {
 
 export function answerOutcome(
   { out }: Invocation,
-  { settings }: CutoverWork,
+  { settings, group }: CutoverWork,
   { outcome, kind, whenUndone = exits.undone }: Ended,
 ): ExitCode {
   const { from } = sidesOf(kind);
@@ -34,7 +34,8 @@ export function answerOutcome(
   };
   const notes = data.afterwards.map(({ object, why }) => `  to mend: ${printable(object)}: ${printable(why)}`);
   const says = (text: string, next: readonly string[]): void => {
-    out.answer({ kind: kind === "rollback" ? "Rollback" : "Cutover", data, next, text: () => [text, ...notes].join("\n") });
+    const lines = next.map((line) => lineFor({ group }, line));
+    out.answer({ kind: kind === "rollback" ? "Rollback" : "Cutover", data, next: lines, text: () => [text, ...notes].join("\n") });
   };
   switch (outcome.kind) {
     case "switched":

@@ -1,6 +1,7 @@
 /** Everything that preflight judges, looked at now. */
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import type { GroupId } from "../../core/vocabulary/ids.js";
 import type { Known } from "../../core/contracts/source.js";
 import { asTailraceError } from "../../core/errors.js";
 import type { CutoverParts } from "../../services/cutover/parts.js";
@@ -11,12 +12,14 @@ import type { Verifier } from "../../services/verify/verifier.js";
 import type { Invocation } from "../invocation.js";
 import type { CutoverWork } from "./open.js";
 import { observe } from "../pipeline/observe.js";
+import { measuredFile } from "../pipeline/source.js";
 import type { PipelineView } from "../watch/pipeline-view.js";
 
 const lagMsDefault = 2_000;
 const proofMs = 24 * 3_600_000;
 
-export async function look(invocation: Invocation, { settings, parts, verifier }: CutoverWork): Promise<PreflightFacts> {
+export async function look(invocation: Invocation, open: CutoverWork): Promise<PreflightFacts> {
+  const { settings, parts, verifier } = open;
   const { signal, options } = invocation;
   const { desk, group } = parts;
   const view = await observe(settings, signal);
@@ -25,13 +28,14 @@ export async function look(invocation: Invocation, { settings, parts, verifier }
   const ready = await desk.readyPlan(group, numbers, signal);
   const last = await desk.last(group, signal);
   const cost = await parts.check.cost(signal);
-  const lag = lagOf(view);
+  // Others may be far behind, or stand still: the group's own place decides.
+  const lag = open.group === null ? lagOf(view) : measuredFile(settings, facts.passed?.position ?? null);
   const prediction = predictPause({ facts, lagMs: lag.ms, dirtyRows: cost.dirtyRows, statements: ready.behind.length, last });
   const { bavail, bsize } = statfsSync(dirname(settings.source.path));
   return {
     facts,
     fence: await fenceOf(parts),
-    services: { source: stateOf(view, "source"), sink: stateOf(view, "sink") },
+    services: { source: stateOf(view, "source", group), sink: stateOf(view, "sink", group) },
     lag,
     cost,
     different: await knownDifferences(verifier, signal),
@@ -40,17 +44,23 @@ export async function look(invocation: Invocation, { settings, parts, verifier }
     last,
     prediction,
     freeBytes: bavail * bsize,
-    wayBack: await wayBackOf(parts, stateOf(view, "reverse"), signal),
+    wayBack: await wayBackOf(parts, stateOf(view, "reverse", group), signal),
     limits: { pauseMs: parts.limits.pauseMs, lagMs: options.durationMs("maxLag") ?? lagMsDefault, proofMs },
   };
 }
 
 async function knownDifferences({ store, plan }: Verifier, signal: AbortSignal): Promise<number | null> {
   const proof = await newestProof({ store, tables: plan.tables.map(({ source }) => source) }, signal);
-  return proof === null ? null : proof.tables.reduce((sum, { missing, extra, changed }) => sum + missing + extra + changed, 0);
+  const ours = new Set(plan.tables.map(({ source }) => source));
+  return proof === null
+    ? null
+    : proof.tables.filter(({ table }) => ours.has(table)).reduce((sum, { missing, extra, changed }) => sum + missing + extra + changed, 0);
 }
 
-const stateOf = (view: PipelineView, name: string): string => view.services.find(({ service }) => service === name)?.state ?? "unknown";
+function stateOf(view: PipelineView, name: string, group: GroupId): string {
+  const found = view.services.find(({ service }) => service === name);
+  return found?.groups?.find(({ id }) => id === group)?.state ?? found?.state ?? "unknown";
+}
 
 function lagOf({ behind: { changes, ms, why } }: PipelineView): { readonly changes: Known<number>; readonly ms: Known<number> } {
   const known = (value: number | null): Known<number> =>

@@ -10,7 +10,10 @@ import { openCutover } from "../../services/cutover/main.js";
 import { openVerifier } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
 import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
+import { groupsOf, mainGroup, planOfGroup, type TableGroup } from "../../core/plan/groups.js";
+import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Invocation } from "../invocation.js";
+import { chosenGroup } from "../pipeline/chosen-group.js";
 import { withTarget } from "../pipeline/target.js";
 import { refuseUninstalled } from "../pipeline/source.js";
 
@@ -19,7 +22,10 @@ const verifierStallMs = 10_000;
 
 export interface CutoverWork {
   readonly settings: Settings;
+  /** Of the group. */
   readonly plan: TargetPlan;
+  /** Its name; null: the pipeline has only this one. */
+  readonly group: string | null;
   readonly parts: CutoverParts;
   readonly verifier: Verifier;
   readonly url: Secret;
@@ -30,7 +36,16 @@ export interface CutoverOpening {
   readonly tell: (progress: CutoverProgress) => void;
   /** False: the operator goes without. */
   readonly wayBack: boolean;
+  /** Which group is meant; rejects when that is not said. */
+  readonly groupOf: (plan: TargetPlan) => TableGroup;
 }
+
+/** Of a pipeline that has no other. */
+export const firstGroup = (plan: TargetPlan): TableGroup => groupsOf(plan)[0] ?? { id: theGroup, name: mainGroup, tables: [] };
+
+/** A line to type next, about the group in hand. */
+export const lineFor = ({ group }: Pick<CutoverWork, "group">, line: string): string =>
+  group === null ? line : `${line} --group ${group}`;
 
 export async function withCutover<T>(
   invocation: Invocation,
@@ -43,11 +58,12 @@ export async function withCutover<T>(
   const limits = limitsOf(invocation);
   // Closing a DuckDB file writes its log into it, which takes a while when there is much of it.
   const waits = settings.source.kind === "duckdb" && limits.pauseMs !== undefined ? { fenceWaitMs: limits.pauseMs / 2 } : {};
-  return await withCutoverOf({ settings, limits: { ...limits, ...waits }, tell, wayBack }, invocation.signal, work);
+  const groupOf = (plan: TargetPlan): TableGroup => chosenGroup(plan, invocation.options);
+  return await withCutoverOf({ settings, limits: { ...limits, ...waits }, tell, wayBack, groupOf }, invocation.signal, work);
 }
 
 export async function withCutoverOf<T>(
-  { settings, limits, tell, wayBack }: CutoverOpening,
+  { settings, limits, tell, wayBack, groupOf }: CutoverOpening,
   signal: AbortSignal,
   work: (open: CutoverWork) => Promise<T>,
 ): Promise<T> {
@@ -59,9 +75,11 @@ export async function withCutoverOf<T>(
         where: { pipeline: settings.pipeline },
       });
     }
-    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs }, signal);
-    await using parts = await openCutover({ settings, url, plan, limits, tell, checks: checksOf(verifier), wayBack });
-    return await work({ settings, plan, parts, verifier, url });
+    const { id: group, name } = groupOf(plan);
+    await using verifier = await openVerifier(settings, url, { clock: systemClock, stallMs: verifierStallMs, group }, signal);
+    await using parts = await openCutover({ settings, url, plan, group, limits, tell, checks: checksOf(verifier), wayBack });
+    const isOnly = groupsOf(plan).length === 1;
+    return await work({ settings, plan: planOfGroup(plan, group), group: isOnly ? null : name, parts, verifier, url });
   });
 }
 

@@ -137,7 +137,7 @@ async function follow(scene: Scene): Promise<Told> {
     const snapshot = await stage.step("snapshot", (say) => untilStreaming(scene, supervisor, say));
     await stage.step("indexes, backlog", async (say) => {
       say("the target builds indexes and foreign keys, then takes what was written meanwhile");
-      const { ms } = await patiently(invocation.signal, (signal) => catchUp(settings, () => {}, signal));
+      const { ms } = await patiently(invocation.signal, (signal) => catchUp(settings, { seen: () => {} }, signal));
       return { said: "built, and caught up with the application", value: ms };
     });
     const streaming = await stage.step("streaming", (say) => stream(scene, supervisor, say));
@@ -147,7 +147,7 @@ async function follow(scene: Scene): Promise<Told> {
     await application.stop();
     const catchUpMs = await stage.step("writer stopped", async (say) => {
       say("waiting until the target has applied the last commit");
-      const { ms } = await patiently(invocation.signal, (signal) => catchUp(settings, () => {}, signal));
+      const { ms } = await patiently(invocation.signal, (signal) => catchUp(settings, { seen: () => {} }, signal));
       return { said: `everything is there ${formatMs(ms)} later`, value: ms };
     });
     const tables = await stage.step("comparing", async (say) => {

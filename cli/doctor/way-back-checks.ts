@@ -7,6 +7,7 @@ import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js"
 import type { WayBackFinding } from "../../core/contracts/cutover.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import { asTailraceError } from "../../core/errors.js";
+import { groupsOf } from "../../core/plan/groups.js";
 import type { Settings } from "../../core/settings.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import { describeTarget } from "../pipeline/places.js";
@@ -23,8 +24,9 @@ export async function wayBackChecks(settings: Settings, plan: TargetPlan, signal
     const checks = await withTarget(settings, signal, async (target, { url }) => {
       // A table that is not there yet is made as ours.
       const stored = await target.plan(signal);
-      const direction = await directionOf(settings, url, signal);
-      const findings = await openWayBackDesk({ url, pipeline }).findings(theGroup, stored?.tables ?? [], signal);
+      const groups = groupsOf(stored);
+      const direction = await directionOf(settings, { url, groups }, signal);
+      const findings = await openWayBackDesk({ url, pipeline }).findings(groups[0]?.id ?? theGroup, stored?.tables ?? [], signal);
       return findings.map((finding) => checkOf(finding, where, direction === "reverse"));
     });
     return [...checks, await mappingCheck(settings, plan, signal)];

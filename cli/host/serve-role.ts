@@ -19,7 +19,7 @@ import { exits } from "../exit-codes.js";
 import { prometheusMetrics } from "../http/prometheus-metrics.js";
 import { type HttpServer, type Readiness, serveHttp } from "../http/server.js";
 import { httpAddress } from "../pipeline/places.js";
-import { installedTables, refuseUninstalled } from "../pipeline/source.js";
+import { capturedBy, installedGroups, refuseUninstalled } from "../pipeline/source.js";
 import { holdTargetPlace } from "../pipeline/target.js";
 import type { ChildReport, Role } from "../supervisor/messages.js";
 import { keepHeapLean } from "./lean-heap.js";
@@ -77,7 +77,7 @@ type ServiceHost = Parameters<typeof openSourceService>[2];
 async function openRole(role: Role, settings: Settings, host: ServiceHost, signal: AbortSignal): Promise<OpenService> {
   if (role === "source") {
     refuseUninstalled(settings);
-    return await openSourceService(settings, () => installedTables(settings), host);
+    return await openSourceService(settings, capturedBy(settings), host);
   }
   const place = await holdTargetPlace(settings);
   try {
@@ -100,7 +100,7 @@ function openAtTarget(
     case "verify":
       return openVerifyService(settings, url, host);
     case "reverse":
-      return openReverseService(settings, url, host);
+      return openReverseService(settings, { url, groups: () => installedGroups(settings) }, host);
     default:
       return unreachable(role);
   }

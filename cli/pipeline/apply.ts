@@ -6,9 +6,12 @@
 import { randomUUID } from "node:crypto";
 import type { Settings } from "../../core/settings.js";
 import { TailraceError } from "../../core/errors.js";
-import type { StaleTable, Target } from "../../core/contracts/target.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { BegunGroup, StaleTable, Target } from "../../core/contracts/target.js";
+import { announceGroups } from "../../core/log/applied-board.js";
+import { groupsOf } from "../../core/plan/groups.js";
 import type { Invocation } from "../invocation.js";
-import { rereadId, type TableId } from "../../core/vocabulary/ids.js";
+import { type GroupId, rereadId, type TableId } from "../../core/vocabulary/ids.js";
 import { capturedTables, installedTables, openInstaller, openRequests, sourceFile } from "./source.js";
 import { type Proposal, propose, specsOf, withLog } from "./proposal.js";
 import { gates } from "./survey.js";
@@ -61,12 +64,39 @@ async function install(
 ): Promise<Applied> {
   const { survey } = proposal;
   out.note("target: tables and state");
-  await target.prepare(survey.plan, (stale) => readAgain(settings, stale), signal);
+  const announced: BegunGroup[] = [];
+  const announce = async (stale: readonly StaleTable[], begun: readonly BegunGroup[]): Promise<void> => {
+    announced.push(...begun);
+    await tell(settings, begun, signal);
+    await readAgain(settings, stale);
+  };
+  const gone = await goneGroups(target, survey.plan, signal);
+  try {
+    await target.prepare(survey.plan, announce, signal);
+  } catch (thrown) {
+    // Nothing stands there: the source must not keep its log for it.
+    await tell(settings, announced.map(without), signal);
+    throw thrown;
+  }
+  await tell(settings, gone, signal);
   out.note("log: topics");
   await withLog(settings, "apply", (store) => store.ensure(specsOf(settings, survey), signal));
   out.note("source: capture");
   using open = openInstaller(settings);
   return { proposal, sourceSql: await open.apply(survey.captured, options) };
+}
+
+async function tell(settings: Settings, groups: Parameters<typeof announceGroups>[2], signal: AbortSignal): Promise<void> {
+  if (groups.length > 0) await withLog(settings, "apply", (store) => announceGroups(store, settings.prefix, groups, signal));
+}
+
+const without = ({ group }: { readonly group: GroupId }): { readonly group: GroupId; readonly applied: null } => ({ group, applied: null });
+
+/** Groups that the plan of before had and this one has not. */
+async function goneGroups(target: Target, plan: TargetPlan, signal: AbortSignal): Promise<readonly ReturnType<typeof without>[]> {
+  const before = await target.plan(signal);
+  const there = new Set(groupsOf(plan).map(({ id }) => id));
+  return before === null ? [] : groupsOf(before).flatMap(({ id }) => (there.has(id) ? [] : [without({ group: id })]));
 }
 
 /** Asked of the source before the target changes: a crash in between costs a re-read, not rows. What is not captured yet is read anyway. */

@@ -34,6 +34,13 @@ export function duckDbFile({ source, pipeline, stateDirectory, tables }: DuckDbF
       directory()
         .installed()
         ?.tables.map(({ description }) => description.table) ?? [],
+    groups: () => {
+      const captured =
+        directory()
+          .installed()
+          ?.tables.filter(({ state }) => state === "captured") ?? [];
+      return [...new Set(captured.map(({ description }) => description.group))].toSorted((a, b) => a - b);
+    },
     measured: () => {
       const { history, order } = directory().memory();
       const unknown = { kind: "unknown", why: "no source service runs, which alone compares the file" } as const;

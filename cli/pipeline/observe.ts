@@ -1,13 +1,16 @@
 /** Asks services and target what they say of themselves, each for a short time and none of them needed. */
 import type { TargetPlan } from "../../core/contracts/plan.js";
+import { sidesOf } from "../../connectors/postgres/cutover/forward-groups.js";
+import type { AppliedCut } from "../../core/contracts/log.js";
 import type { Conservation, Target } from "../../core/contracts/target.js";
 import { asTailraceError } from "../../core/errors.js";
+import { groupsOf, mainGroup, type TableGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import type { ServiceName, ServiceStatus } from "../../core/status.js";
 import { timeLimit } from "../../core/time-limit.js";
-import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
-import { formatPosition, parsePosition } from "../../core/vocabulary/position.js";
+import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { comparePositions, formatPosition, parsePosition } from "../../core/vocabulary/position.js";
 import {
   type FileFacts,
   type Heard,
@@ -17,6 +20,7 @@ import {
   type VerificationView,
   viewOf,
 } from "../watch/pipeline-view.js";
+import type { GroupView } from "../watch/group-view.js";
 import { type HttpPlace, httpBase } from "./places.js";
 import { measuredFile } from "./source.js";
 import { provenNow } from "./proven.js";
@@ -120,18 +124,26 @@ async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal:
 }
 
 async function factsOf(settings: Settings, target: Target, url: Secret, signal: AbortSignal): Promise<TargetFacts> {
-  const direction = await directionOf(settings, url, signal);
   const plan = await target.plan(signal);
+  const groups = await groupFacts(settings, { target, url, plan }, signal);
+  const forward = groups.some(({ view }) => view.side !== "target") ? groups.filter(({ view }) => view.side !== "target") : groups;
+  const least = forward.reduce((a, b) => (isBehind(b, a) ? b : a));
+  const direction = await directionOf(settings, { url, groups: groupsOf(plan) }, signal);
   // What follows is the file by then, and what it has is what came back.
-  const follower = direction === "forward" ? target : await followerOf(settings, url, signal);
-  const applied = (await follower?.applied(theGroup, signal)) ?? null;
-  const totals = (await follower?.totals(theGroup, signal)) ?? new Map<TableId, Conservation>();
+  const follower = direction === "forward" ? null : await followerOf(settings, { url, group: least.id }, signal);
+  const cut = direction === "forward" ? least.applied : ((await follower?.applied(least.id, signal)) ?? null);
+  const totals =
+    direction === "forward"
+      ? new Map(groups.flatMap((group) => [...group.totals]))
+      : ((await follower?.totals(least.id, signal)) ?? new Map<TableId, Conservation>());
+  const streaming =
+    plan === null ? null : { ...plan, tables: plan.tables.filter((table) => forward.some(({ view }) => view.id === table.group)) };
   return {
     direction,
-    applied: applied === null ? null : formatPosition(applied.position),
-    phase: applied?.phase ?? null,
-    paused: await target.paused(theGroup, signal),
-    verification: plan === null ? null : await provenOf(settings, url, plan, signal),
+    applied: cut === null ? null : formatPosition(cut.position),
+    phase: cut?.phase ?? null,
+    paused: groups.some(({ view }) => view.paused),
+    verification: streaming === null ? null : await provenOf(settings, url, streaming, signal),
     tables: (plan?.tables ?? []).map(({ source, target: { schema, name } }) => {
       const counts = totals.get(source);
       return {
@@ -141,18 +153,63 @@ async function factsOf(settings: Settings, target: Target, url: Secret, signal: 
         applied: (counts?.applied ?? 0) + (counts?.replayed ?? 0),
       };
     }),
+    ...(groups.length > 1 ? { groups: groups.map(({ view }) => view) } : {}),
   };
 }
 
 /** Null: nothing comes back. */
-async function followerOf(settings: Settings, url: Secret, signal: AbortSignal): Promise<Target | null> {
+async function followerOf(
+  settings: Settings,
+  place: { readonly url: Secret; readonly group: GroupId },
+  signal: AbortSignal,
+): Promise<Target | null> {
   try {
-    return (await openWayHome(settings, url, signal)).home;
+    return (await openWayHome(settings, place, signal)).home;
   } catch (thrown) {
     if (asTailraceError(thrown).code === "verify.no-way-back") return null;
     throw thrown;
   }
 }
+
+interface GroupFacts {
+  readonly id: GroupId;
+  readonly view: GroupView;
+  readonly applied: AppliedCut | null;
+  readonly totals: ReadonlyMap<TableId, Conservation>;
+}
+
+async function groupFacts(
+  { pipeline }: Settings,
+  { target, url, plan }: { readonly target: Target; readonly url: Secret; readonly plan: TargetPlan | null },
+  signal: AbortSignal,
+): Promise<readonly [GroupFacts, ...GroupFacts[]]> {
+  const groups = groupsOf(plan);
+  const sides = groups.length === 1 ? new Map<GroupId, GroupView["side"]>() : await sidesOf({ url, pipeline }, groups, signal);
+  const factsOfOne = async ({ id, name, tables }: TableGroup): Promise<GroupFacts> => {
+    const applied = await target.applied(id, signal);
+    const position = applied === null ? null : formatPosition(applied.position);
+    const paused = await target.paused(id, signal);
+    const names = tables.map(({ source }) => source);
+    const view = {
+      group: name,
+      id,
+      side: sides.get(id) ?? "source",
+      paused,
+      phase: applied?.phase ?? null,
+      applied: position,
+      tables: names,
+    };
+    return { id, view, applied, totals: await target.totals(id, signal) };
+  };
+  const [first = { id: theGroup, name: mainGroup, tables: [] }, ...others] = groups;
+  const facts: [GroupFacts, ...GroupFacts[]] = [await factsOfOne(first)];
+  for (const group of others) facts.push(await factsOfOne(group));
+  return facts;
+}
+
+/** A group that has applied nothing is behind all others. */
+const isBehind = (a: GroupFacts, b: GroupFacts): boolean =>
+  b.applied !== null && (a.applied === null || comparePositions(a.applied.position, b.applied.position) < 0);
 
 /** Null: this target does not know verification yet. */
 async function provenOf(settings: Settings, url: Secret, plan: TargetPlan, signal: AbortSignal): Promise<VerificationView | null> {

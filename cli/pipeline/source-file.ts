@@ -1,7 +1,7 @@
 /** What verbs do with a source file of either kind, without owning it. Each call opens what it needs and closes it again. */
 import type { SourceInspector, SourceInstaller, SourceRequests } from "../../core/contracts/source.js";
 import type { CaptureLogStatus } from "../../core/status.js";
-import type { TableId } from "../../core/vocabulary/ids.js";
+import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import type { SourceEnd } from "../../services/verify/offsets.js";
 import type { FileFacts } from "../watch/pipeline-view.js";
@@ -12,6 +12,8 @@ export interface SourceFile {
   requests(): SourceRequests;
   /** Names of the tables that the installed capture speaks of. `source.not-applied` when nothing is installed, `source.other-pipeline` when somebody else's is. */
   captured(): readonly TableId[];
+  /** Groups of the tables that are captured; empty when nothing is installed. */
+  groups(): readonly GroupId[];
   /** Tables whose changes the log may hold: those that are captured, and those that were. Empty when nothing is installed. */
   installed(): readonly TableId[];
   /** How far the target is behind and how large the capture log is, read while no source service answers. */

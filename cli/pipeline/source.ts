@@ -2,8 +2,9 @@
 import type { SourceInspector, SourceInstaller, SourceRequests } from "../../core/contracts/source.js";
 import type { Settings } from "../../core/settings.js";
 import type { CaptureLogStatus } from "../../core/status.js";
-import type { TableId } from "../../core/vocabulary/ids.js";
+import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
+import type { Captured } from "../../services/source/main.js";
 import type { FileFacts } from "../watch/pipeline-view.js";
 import { duckDbFile } from "./duckdb-file.js";
 import type { SourceFile } from "./source-file.js";
@@ -26,6 +27,9 @@ export function refuseUninstalled(about: About): void {
 
 export const capturedTables = (about: About): readonly TableId[] => sourceFile(about).captured();
 export const installedTables = (about: About): readonly TableId[] => sourceFile(about).installed();
+export const installedGroups = (about: About): readonly GroupId[] => sourceFile(about).groups();
+/** What the source service reads of it, whenever it begins. */
+export const capturedBy = (about: About): Captured => ({ tables: () => installedTables(about), groups: () => installedGroups(about) });
 /** How far the target is behind and how large the capture log is, read from the file while no source service answers. */
 export const measuredFile = (about: About, applied: Position | null): FileFacts => sourceFile(about).measured(applied);
 /** null: the capture is not installed, or keeps no log in the source. */

@@ -1,7 +1,7 @@
 import { captureLogUse } from "../../connectors/sqlite/capture-log-use.js";
 import { openDatabase } from "../../connectors/sqlite/database.js";
 import { destroyStatements } from "../../connectors/sqlite/install-plan.js";
-import { isInstalled, readInstalled, readState, refuseOtherPipeline } from "../../connectors/sqlite/installed.js";
+import { isAnyFencedOff, isInstalled, readInstalled, readState, refuseOtherPipeline } from "../../connectors/sqlite/installed.js";
 import { openSqliteInstaller } from "../../connectors/sqlite/installer.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { readLogOffsets } from "../../connectors/sqlite/log-offsets.js";
@@ -35,6 +35,12 @@ export function sqliteFile({ source, pipeline }: { readonly source: SqliteSettin
         const installed = isInstalled(database) ? readInstalled(database) : [];
         return installed.filter(({ state }) => state !== "left-out").map(({ description }) => description.table);
       }),
+    groups: () =>
+      reading(path, (database) => {
+        const installed = isInstalled(database) ? readInstalled(database) : [];
+        const groups = installed.filter(({ state }) => state === "captured").map(({ description }) => description.group);
+        return [...new Set(groups)].toSorted((a, b) => a - b);
+      }),
     measured: (applied) =>
       reading(path, (database) => {
         const state = isInstalled(database) ? readState(database, theGroup) : null;
@@ -47,7 +53,7 @@ export function sqliteFile({ source, pipeline }: { readonly source: SqliteSettin
       reading(path, (database) =>
         isInstalled(database) ? captureLogStatus(captureLogUse(database, path), source.log, { applied: null, acknowledged: null }) : null,
       ),
-    isFencedOff: () => reading(path, (database) => isInstalled(database) && readState(database, theGroup)?.isFencedOff === true),
+    isFencedOff: () => reading(path, (database) => isInstalled(database) && isAnyFencedOff(database)),
     traces: () => reading(path, destroyStatements),
     refuseMode: (setWal) => {
       const mode = journalMode(path);

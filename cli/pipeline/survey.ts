@@ -45,7 +45,10 @@ export async function surveySource(inspector: SourceInspector, settings: Setting
   const { pipeline, prefix } = settings;
   const { plan, findings } = makePlan({ pipeline, prefix, settings, catalog, profiles, applied: options.applied, now: options.now });
   const byName = new Map(catalog.tables.map((table) => [table.description.table, table]));
-  const captured = plan.tables.flatMap(({ source }) => byName.get(source) ?? []);
+  const captured = plan.tables.flatMap(({ source, group }): readonly SourceTable[] => {
+    const table = byName.get(source);
+    return table === undefined ? [] : [{ ...table, description: { ...table.description, group } }];
+  });
   const censuses = options.census ? await takeCensuses(inspector, plan, captured, options) : null;
   return { catalog, plan, findings, leftOut: leftOutTables(settings, catalog, plan, findings), captured, censuses };
 }

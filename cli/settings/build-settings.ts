@@ -12,6 +12,7 @@ import type {
   TlsSettings,
 } from "../../core/settings.js";
 import { Secret } from "../../core/secret.js";
+import { mainGroup } from "../../core/plan/groups.js";
 import { pipelineId } from "../../core/vocabulary/ids.js";
 import type { Declared } from "./declaration.js";
 import { isLoopback, splitAddress } from "./address.js";
@@ -34,6 +35,7 @@ export function buildSettings(declared: Declared, context: BuildContext): Settin
     target: targetSettings(declared.target, context),
     tables: tableSettings(declared.tables ?? {}),
     onlyListedTables: declared.tables !== undefined,
+    groups: groupSettings(declared, context),
     verify: declared.verify,
     http: splitAddress(declared.http.listen) ?? { host: "127.0.0.1", port: 0 },
     routes: { hooks: declared.routes.hooks.map(hookSettings) },
@@ -143,6 +145,24 @@ function pem(given: string, path: Path, { directory, report }: BuildContext): st
     return "";
   }
 }
+
+/** Each table is in one group: its position, its fence and its route are the group's. */
+function groupSettings({ groups = {}, tables }: Declared, { report }: BuildContext): Settings["groups"] {
+  const owners = new Map<string, string>();
+  for (const [group, members] of Object.entries(groups)) {
+    if (!isGroupName(group)) report(["groups", group], "must begin with a-z and hold only a-z, 0-9, _ and - (at most 40 characters)");
+    if (group === mainGroup) report(["groups", group], "is the group of all tables that no group names; it is not declared");
+    members.forEach((table, i) => {
+      const owner = owners.get(table);
+      if (owner !== undefined) report(["groups", group, i], `is in group '${owner}' already`);
+      else if (tables !== undefined && !Object.hasOwn(tables, table)) report(["groups", group, i], "is not listed in `tables`");
+      owners.set(table, owner ?? group);
+    });
+  }
+  return new Map(Object.entries(groups));
+}
+
+const isGroupName = (text: string): boolean => /^[a-z][a-z0-9_-]{0,39}$/.test(text);
 
 function tableSettings(declared: NonNullable<Declared["tables"]>): ReadonlyMap<string, TableSettings> {
   return new Map(

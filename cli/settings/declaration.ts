@@ -237,6 +237,15 @@ export const declaration = z.strictObject({
         "Tables to capture, by source name; ONLY those listed are captured. Without this block: every ordinary table, same names. `orders: {}` lists a table and changes nothing about it.",
       ),
     ),
+  groups: z
+    .record(z.string(), z.array(text(), "must be a list of table names").min(1, "needs at least one table"))
+    .optional()
+    .meta(
+      say(
+        "Tables that are switched over together, by the group's name; those that no group names form the group `main`. No foreign key may lead from one group into another. Each group has its own position, pause, route and cutover; a group that is new may take its tables out of one that is there.",
+        { example: "{ billing: [invoices, invoice_lines] }" },
+      ),
+    ),
   errors: z
     .strictObject({
       tolerance: later("none", "quarantine").default("none").meta(say("`none`: stop at the first record that cannot be applied.")),

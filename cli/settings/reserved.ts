@@ -6,7 +6,6 @@ export interface ReservedKey {
 }
 
 export const reservedKeys: readonly ReservedKey[] = [
-  { path: ["groups"], comes: "comes with several groups per pipeline" },
   { path: ["target", "adminUrl"], comes: "comes with least-privilege roles" },
   {
     path: ["target", "tls"],

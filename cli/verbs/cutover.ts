@@ -6,7 +6,7 @@ import { runCutover, settleLeft } from "../../services/cutover/run-cutover.js";
 import { answerOutcome } from "../cutover/answer.js";
 import { finish } from "../cutover/finish.js";
 import { look } from "../cutover/look.js";
-import { acceptedChecks, type CutoverWork, withCutover } from "../cutover/open.js";
+import { acceptedChecks, type CutoverWork, lineFor, withCutover } from "../cutover/open.js";
 import { prove } from "../cutover/prove.js";
 import { Stepper } from "../cutover/stepper.js";
 import { checkLines, planLines, storyLines } from "../cutover/text.js";
@@ -55,7 +55,7 @@ async function judged(invocation: Invocation, open: CutoverWork): Promise<ExitCo
   invocation.out.answer({
     kind: "CutoverPreflight",
     data: { pipeline: settings.pipeline, ok: refused.length === 0, checks, prediction: facts.prediction },
-    next: refused.length === 0 ? ["tailrace cutover plan", "tailrace cutover rehearse"] : [],
+    next: refused.length === 0 ? [lineFor(open, "tailrace cutover plan"), lineFor(open, "tailrace cutover rehearse")] : [],
     text: (paint) => checkLines(checks, paint).join("\n"),
   });
   return refused.length === 0 ? exits.done : exits.gateRefused;
@@ -81,7 +81,7 @@ async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitC
   invocation.out.answer({
     kind: "CutoverPlan",
     data: { pipeline: settings.pipeline, steps, prediction: facts.prediction },
-    next: ["tailrace cutover rehearse", "tailrace cutover run"],
+    next: [lineFor(open, "tailrace cutover rehearse"), lineFor(open, "tailrace cutover run")],
     text: (paint) => planLines(steps, facts.prediction, paint).join("\n"),
   });
   return exits.done;
@@ -132,7 +132,7 @@ async function abort(invocation: Invocation): Promise<ExitCode> {
     invocation.out.answer({
       kind: "CutoverAbort",
       data: { pipeline: settings.pipeline, asked, reopened },
-      next: ["tailrace cutover status"],
+      next: [lineFor(open, "tailrace cutover status")],
       text: () =>
         asked ? "asked its holder to go back" : reopened ? "a fence without a cutover was taken away" : "there is no cutover to give up",
     });
@@ -150,7 +150,8 @@ async function reopenLeft({ signal }: Invocation, { parts }: CutoverWork): Promi
   return true;
 }
 
-export async function told(invocation: Invocation, { settings, parts }: CutoverWork): Promise<ExitCode> {
+export async function told(invocation: Invocation, open: CutoverWork): Promise<ExitCode> {
+  const { settings, parts } = open;
   const { desk, group } = parts;
   const now = {
     route: await desk.route(group, invocation.signal),
@@ -162,7 +163,11 @@ export async function told(invocation: Invocation, { settings, parts }: CutoverW
   invocation.out.answer({
     kind: "CutoverStatus",
     data: { pipeline: settings.pipeline, ...now },
-    next: isOpen ? [`tailrace ${now.last?.kind === "rollback" ? "rollback" : "cutover"} run`, "tailrace cutover abort"] : [],
+    next: isOpen
+      ? [`tailrace ${now.last?.kind === "rollback" ? "rollback" : "cutover"} run`, "tailrace cutover abort"].map((line) =>
+          lineFor(open, line),
+        )
+      : [],
     text: (paint) => storyLines(now, paint).join("\n"),
   });
   return exits.done;

@@ -2,13 +2,13 @@ import { existsSync, rmSync } from "node:fs";
 import { asTailraceError, describeError, TailraceError } from "../../core/errors.js";
 import type { Settings } from "../../core/settings.js";
 import { backPrefix, topicSpecs } from "../../core/topics.js";
-import type { TableId } from "../../core/vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { removeEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
 import { describeLog, describeTarget, embeddedDirectory } from "../pipeline/places.js";
 import { withLog } from "../pipeline/proposal.js";
-import { installedTables, isFencedOff, openInstaller, sourceTraces } from "../pipeline/source.js";
+import { installedGroups, installedTables, isFencedOff, openInstaller, sourceTraces } from "../pipeline/source.js";
 import { withTarget } from "../pipeline/target.js";
 
 /** One place that traces lie in: what would go, or went, or why not. */
@@ -51,24 +51,25 @@ function refuseOpening(settings: Settings, mayOpen: boolean): void {
   });
 }
 
-function knownTables(settings: Settings): readonly TableId[] {
+interface Known {
+  readonly tables: readonly TableId[];
+  readonly groups: readonly GroupId[];
+}
+
+function knownTables(settings: Settings): Known {
   try {
-    return installedTables(settings);
+    return { tables: installedTables(settings), groups: [...new Set([theGroup, ...installedGroups(settings)])] };
   } catch {
     // The source is gone: its topics cannot be named here.
-    return [];
+    return { tables: [], groups: [theGroup] };
   }
 }
 
 /** Those of the way back are there once a cutover has opened it. */
-const topicNames = ({ prefix }: Settings, known: readonly TableId[]) =>
-  [prefix, backPrefix(prefix)].flatMap((of) => topicSpecs(of, known).map(({ topic }) => topic));
+const topicNames = ({ prefix }: Settings, { tables: known, groups }: Known) =>
+  [prefix, ...groups.map((group) => backPrefix(prefix, group))].flatMap((of) => topicSpecs(of, known).map(({ topic }) => topic));
 
-function list(
-  { out }: Invocation,
-  settings: Settings,
-  { known, tables }: { readonly known: readonly TableId[]; readonly tables: boolean },
-): void {
+function list({ out }: Invocation, settings: Settings, { known, tables }: { readonly known: Known; readonly tables: boolean }): void {
   const source = settings.source.kind === "duckdb" || existsSync(settings.source.path) ? sourceTraces(settings) : [];
   const lines = [
     `source  ${settings.source.path}`,
@@ -102,7 +103,7 @@ async function destroySource(settings: Settings): Promise<readonly string[]> {
   return await open.destroy();
 }
 
-async function destroyLog(settings: Settings, known: readonly TableId[], signal: AbortSignal): Promise<readonly string[]> {
+async function destroyLog(settings: Settings, known: Known, signal: AbortSignal): Promise<readonly string[]> {
   const topics = topicNames(settings, known);
   if (settings.log.kind === "embedded") {
     const { path } = settings.log;

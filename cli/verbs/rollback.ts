@@ -5,7 +5,7 @@ import { rollbackPreflight } from "../../services/cutover/rollback-preflight.js"
 import { refusals } from "../../services/cutover/preflight.js";
 import { runCutover } from "../../services/cutover/run-cutover.js";
 import { answerOutcome } from "../cutover/answer.js";
-import { type CutoverWork, withCutover } from "../cutover/open.js";
+import { type CutoverWork, lineFor, withCutover } from "../cutover/open.js";
 import { lookBack } from "../cutover/look-back.js";
 import { Stepper } from "../cutover/stepper.js";
 import { checkLines, planLines } from "../cutover/text.js";
@@ -63,7 +63,7 @@ async function planned(invocation: Invocation, open: CutoverWork): Promise<ExitC
   invocation.out.answer({
     kind: "RollbackPlan",
     data: { pipeline: settings.pipeline, ok: refused.length === 0, checks, steps, prediction },
-    next: refused.length === 0 ? ["tailrace rollback run"] : [],
+    next: refused.length === 0 ? [lineFor(open, "tailrace rollback run")] : [],
     text: (paint) => [...checkLines(checks, paint), "", ...planLines(steps, prediction, paint)].join("\n"),
   });
   return refused.length === 0 ? exits.done : exits.gateRefused;

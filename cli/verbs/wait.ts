@@ -5,6 +5,7 @@ import { timeLimit } from "../../core/time-limit.js";
 import { type ExitCode, exits } from "../exit-codes.js";
 import { type Invocation, usage, type Verb } from "../invocation.js";
 import { formatMs } from "../output/format.js";
+import { chosenGroups } from "../pipeline/chosen-group.js";
 import { catchUp } from "../pipeline/catch-up.js";
 import { observe } from "../pipeline/observe.js";
 import { verified } from "../pipeline/verified.js";
@@ -18,6 +19,7 @@ export const verb: Verb = async (invocation) => {
   if (condition !== "caught-up" && condition !== "verified" && (state === null || !states.includes(state))) {
     throw usage(`wait knows caught-up, verified and state=${states.join("|")}, not '${condition}'`);
   }
+  if (condition !== "caught-up" && invocation.options.text("group") !== null) throw usage("--group goes with wait caught-up");
   const { settings } = await invocation.settings();
   const timeoutMs = invocation.globals.timeoutMs ?? defaultTimeoutMs;
   using limit = timeLimit(invocation.signal, timeoutMs);
@@ -26,7 +28,12 @@ export const verb: Verb = async (invocation) => {
   const seen: { what: string } = { what: "nothing yet" };
   try {
     if (condition === "verified") await throughOutages(() => verified(settings, (what) => (seen.what = what), signal), seen, signal);
-    else if (state === null) await throughOutages(() => catchUp(settings, (what) => (seen.what = what), signal), seen, signal);
+    else if (state === null)
+      await throughOutages(
+        () => catchUp(settings, { seen: (what) => (seen.what = what), groupsOf: (plan) => chosenGroups(plan, invocation.options) }, signal),
+        seen,
+        signal,
+      );
     else await untilState(settings, state, seen, signal);
     return said(invocation, condition, { held: true, seen: seen.what, ms: systemClock.monotonicMs() - startedMs });
   } catch (thrown) {

@@ -7,6 +7,7 @@ import type { Direction } from "../../core/contracts/target.js";
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
+import { type GroupLoopView, type GroupView, loopsOf } from "./group-view.js";
 import { alarmSentence, forgottenSentence, slotAlarmSentence } from "./capture-log-text.js";
 
 /** What somebody said, or why nobody did. */
@@ -38,6 +39,8 @@ export interface TargetFacts {
   readonly paused: boolean;
   readonly verification: VerificationView | null;
   readonly tables: readonly TableFacts[];
+  /** Absent: the pipeline has one group. */
+  readonly groups?: readonly GroupView[];
 }
 export interface TableFacts {
   readonly table: string;
@@ -63,6 +66,8 @@ export interface PipelineView {
   /** null: none is open, or nobody says. */
   readonly wayBack: WayBackView | null;
   readonly tables: readonly TableView[];
+  /** Absent: the pipeline has one group, or nobody answers for the target. */
+  readonly groups?: readonly GroupView[];
   readonly verification: VerificationView | null;
   /** Sentences. */
   readonly needsPerson: readonly string[];
@@ -89,6 +94,8 @@ export interface ServiceView {
   readonly code: string | null;
   readonly attempt: ServiceStatus["attempt"];
   readonly sinceMs: number | null;
+  /** Of each table group, where it has a loop for each. */
+  readonly groups?: readonly GroupLoopView[];
 }
 export interface TableView {
   readonly table: string;
@@ -136,6 +143,7 @@ export function viewOf(observed: Observed): PipelineView {
     lastLook: lookOf(details["lastLook"]),
     wayBack,
     tables: tablesOf(observed, progressOf(details["reread"])),
+    ...(observed.target.kind === "heard" && observed.target.value.groups !== undefined ? { groups: observed.target.value.groups } : {}),
     verification: observed.verification ?? null,
     needsPerson,
     next: [
@@ -197,8 +205,9 @@ const differing = (verification: VerificationView | null): readonly string[] =>
 
 function serviceView(service: ServiceName, heard: Heard<ServiceStatus>): ServiceView {
   if (heard.kind === "silent") return { service, state: "unreachable", why: heard.why, code: null, attempt: null, sinceMs: null };
-  const { state, why, code, attempt, sinceMs } = heard.value;
-  return { service, state, why, code, attempt, sinceMs };
+  const { state, why, code, attempt, sinceMs, details } = heard.value;
+  const groups = loopsOf(details);
+  return { service, state, why, code, attempt, sinceMs, ...(groups === null ? {} : { groups }) };
 }
 
 function wayBackOf(reverse: Heard<ServiceStatus> | null): WayBackView | null {

@@ -3,6 +3,7 @@ import { printable } from "../../core/errors.js";
 import { formatBytes, formatCount, formatMs, plural } from "../output/format.js";
 import type { Paint } from "../output/output.js";
 import { cell, renderTable } from "../output/table.js";
+import { groupLines } from "./group-view.js";
 import { captureLogLine } from "./capture-log-text.js";
 import type { Pace } from "./pace.js";
 import { isIdleWayBack, type PipelineState, type PipelineView, type ServiceView, type TableView } from "./pipeline-view.js";
@@ -26,6 +27,7 @@ export function renderView(view: PipelineView, paint: Paint, paces: Paces = noPa
     ...verificationLines(view, paint),
     ...snapshotLines(view, paint, paces.snapshot),
     ...tableLines(view, paint),
+    ...groupLines(view.groups ?? [], paint),
     ...view.needsPerson.map((sentence) => `${paint.red("needs a person:")} ${printable(sentence)}`),
   ].join("\n");
 }

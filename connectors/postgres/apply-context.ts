@@ -8,6 +8,8 @@ import type { Place } from "./state.js";
 export interface ApplyContext {
   readonly place: Place;
   readonly epoch: OwnerEpoch;
+  /** The direction is not active: windows are passed over. */
+  readonly follows: boolean;
   readonly tables: TargetTables;
   readonly former: ReadonlySet<TableId>;
   /** For windows that go in one round trip, and for replays. */

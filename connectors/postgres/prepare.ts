@@ -7,9 +7,9 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
-import type { StaleTable } from "../../core/contracts/target.js";
+import type { BegunGroup, StaleTable } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
-import type { PipelineId } from "../../core/vocabulary/ids.js";
+import type { GroupId, PipelineId } from "../../core/vocabulary/ids.js";
 import type { Alteration } from "./alter-table.js";
 import type { Connection } from "./connection.js";
 import { createTable, refuseFaults } from "./create-table.js";
@@ -17,7 +17,8 @@ import { examineExisting } from "./existing-table.js";
 import { disused, type Replan, unfinished } from "./replan.js";
 import { qualified, quoteName, quoteText } from "./quote.js";
 import { pendingMigrations, stateExists } from "./state-schema.js";
-import { planStatements, readStoredPlan } from "./stored-plan.js";
+import { readActiveState } from "./state.js";
+import { begunGroups, planStatements, readStoredPlan } from "./stored-plan.js";
 
 /** Two prepares must not look at the same time and both decide to create. Any fixed number. */
 const prepareLock = 7_203_544_118;
@@ -25,6 +26,8 @@ const prepareLock = 7_203_544_118;
 export interface Preparation {
   readonly statements: readonly string[];
   readonly stale: readonly StaleTable[];
+  /** Groups that begin where another one is. */
+  readonly begun: readonly GroupId[];
 }
 
 export async function preparation(connection: Connection, plan: TargetPlan): Promise<Preparation> {
@@ -53,7 +56,7 @@ export async function preparation(connection: Connection, plan: TargetPlan): Pro
   ];
   if (stored !== null && statements.length > 0) await refuseSwitched(connection, plan.pipeline);
   const fenced = stored === null || statements.length === 0 ? statements : [fenceOff(plan.pipeline), ...statements];
-  return { statements: fenced, stale: staleTables(replan) };
+  return { statements: fenced, stale: staleTables(replan), begun: [...begunGroups(plan, stored).keys()] };
 }
 
 /** The application writes to the tables: they are no longer ours to change. */
@@ -72,19 +75,30 @@ async function refuseSwitched(connection: Connection, pipeline: PipelineId): Pro
 export async function prepare(
   connection: Connection,
   plan: TargetPlan,
-  announce: (stale: readonly StaleTable[]) => Promise<void>,
+  announce: (stale: readonly StaleTable[], begun: readonly BegunGroup[]) => Promise<void>,
 ): Promise<void> {
   await connection.query("BEGIN");
   try {
     await connection.query({ text: "SELECT pg_advisory_xact_lock($1)", values: [prepareLock] });
-    const { statements, stale } = await preparation(connection, plan);
+    const { statements, stale, begun } = await preparation(connection, plan);
     for (const statement of statements) await connection.query(statement);
-    if (stale.length > 0) await announce(stale);
+    // The row that it was copied from is ours until COMMIT: whoever it belongs to cannot have gone on.
+    const places = await placesOf(connection, plan.pipeline, begun);
+    if (stale.length + places.length > 0) await announce(stale, places);
     await connection.query("COMMIT");
   } catch (thrown) {
     if (connection.lost() === null) await connection.query("ROLLBACK");
     throw thrown;
   }
+}
+
+async function placesOf(connection: Connection, pipeline: PipelineId, groups: readonly GroupId[]): Promise<readonly BegunGroup[]> {
+  const places: BegunGroup[] = [];
+  for (const group of groups) {
+    const applied = (await readActiveState(connection, pipeline, group))?.applied ?? null;
+    if (applied !== null) places.push({ group, applied });
+  }
+  return places;
 }
 
 /** First of all: it waits for a window that is being applied, and no other one gets as far as our tables. */

@@ -32,6 +32,7 @@ import { loadTables } from "./target-table.js";
 export interface PostgresRowReaderOptions {
   readonly url: Secret | string;
   readonly pipeline: PipelineId;
+  /** Whose applied cut labels what is read, where the plan does not say: a table is labelled by its own group's, a position is the least of all. */
   readonly group: GroupId;
   readonly plan: TargetPlan;
   /** The source's tables, whose keys ranges are given in. */
@@ -64,14 +65,11 @@ interface Label {
 
 class Reader implements RowReader {
   readonly #tables = new Map<TableId, ReadStatements>();
-  readonly #place: (alias: string) => string;
 
   constructor(
     private readonly connection: Connection,
     private readonly options: PostgresRowReaderOptions,
-  ) {
-    this.#place = (alias) => `${alias}.pipeline = ${quoteText(options.pipeline)} AND ${alias}.group_id = ${options.group}`;
-  }
+  ) {}
 
   async position(signal: AbortSignal): Promise<Position> {
     const [row] = await this.#rows<Label>(`SELECT at.* FROM ${this.#label(null)}`, [], signal);
@@ -143,12 +141,16 @@ class Reader implements RowReader {
   /** One row always: before the first window the target has applied nothing. */
   #label(table: TableId | null): string {
     if (this.options.labelled === false) return "(SELECT false AS away, 0 AS history, 0 AS ord, 0 AS idx, true AS settled) AS at";
-    const repaired = `SELECT FROM tailrace.pipeline_table AS s WHERE ${this.#place("s")} AND s.direction = p.direction
+    const { pipeline, plan } = this.options;
+    const asked = table === null ? plan.tables : plan.tables.filter(({ source }) => source === table);
+    const groups = asked.length === 0 ? [this.options.group] : [...new Set(asked.map(({ group }) => group))];
+    const place = (alias: string): string => `${alias}.pipeline = ${quoteText(pipeline)} AND ${alias}.group_id IN (${groups.join(", ")})`;
+    const repaired = `SELECT FROM tailrace.pipeline_table AS s WHERE ${place("s")} AND s.direction = p.direction
         AND s.source = ${quoteText(table ?? "")} AND s.repair IS NOT NULL`;
-    const away = `EXISTS (SELECT FROM tailrace.pipeline AS r WHERE ${this.#place("r")} AND r.direction = 'reverse' AND r.active)`;
+    const away = `EXISTS (SELECT FROM tailrace.pipeline AS r WHERE ${place("r")} AND r.direction = 'reverse' AND r.active)`;
     return `(SELECT ${away} AS away, min(p.history) AS history, min(p.ord) AS ord, min(p.idx) AS idx,
         bool_and(p.phase = 'streaming' AND NOT EXISTS (${repaired})) AS settled
-      FROM tailrace.pipeline AS p WHERE ${this.#place("p")} AND p.active AND p.log_id IS NOT NULL) AS at`;
+      FROM tailrace.pipeline AS p WHERE ${place("p")} AND p.active AND p.log_id IS NOT NULL) AS at`;
   }
 
   async #rows<Row extends object>(text: string, values: readonly unknown[], signal: AbortSignal): Promise<readonly (Row & object)[]> {

@@ -1,12 +1,13 @@
 /** The owner's session: three connections (lock, pipelined, plain), the plan as it was when it took over, and what is not built yet. */
 import type { Control } from "../../core/contracts/change.js";
 import type { AppliedCut, Window } from "../../core/contracts/log.js";
-import type { Conservation, LeftOut, TargetSession } from "../../core/contracts/target.js";
+import type { Conservation, LeftOut, TargetSession, WhenSwitched } from "../../core/contracts/target.js";
 import { passing } from "../../core/crash-points.js";
 import { TailraceError } from "../../core/errors.js";
 import type { OwnerEpoch, TableId } from "../../core/vocabulary/ids.js";
 import type { ApplyContext } from "./apply-context.js";
 import { applyWindow } from "./apply-window.js";
+import { followWindow } from "./follow-window.js";
 import { type StagedWindow, stageWindow } from "./stage-window.js";
 import { Connection } from "./connection.js";
 import { childrenOf, type TargetTables } from "./controls.js";
@@ -16,6 +17,10 @@ import { withTargetErrors } from "./pg-errors.js";
 import { raiseEpoch, readState } from "./state.js";
 import { readFormerTables, readStoredTables, type StoredTable } from "./stored-plan.js";
 import { loadTables, type TargetTable } from "./target-table.js";
+
+export interface SessionOptions extends OwnershipOptions {
+  readonly whenSwitched: WhenSwitched;
+}
 
 export class PostgresSession implements TargetSession {
   #applied: AppliedCut | null;
@@ -36,7 +41,7 @@ export class PostgresSession implements TargetSession {
     this.#finished = new Set(stored.filter(({ finished }) => finished).map(({ plan }) => plan.source));
   }
 
-  static async open(options: OwnershipOptions, signal: AbortSignal): Promise<PostgresSession> {
+  static async open(options: SessionOptions, signal: AbortSignal): Promise<PostgresSession> {
     const { settings, applicationName } = options;
     const held: AsyncDisposable[] = [];
     try {
@@ -59,6 +64,10 @@ export class PostgresSession implements TargetSession {
     return this.context.epoch;
   }
 
+  get follows(): boolean {
+    return this.context.follows;
+  }
+
   get applied(): AppliedCut | null {
     return this.#applied;
   }
@@ -69,6 +78,7 @@ export class PostgresSession implements TargetSession {
 
   async stage(window: Window, signal: AbortSignal): Promise<void> {
     this.#staged = null;
+    if (this.follows) return;
     this.#staged = await stageWindow(this.context, window, signal);
   }
 
@@ -100,6 +110,7 @@ export class PostgresSession implements TargetSession {
   }
 
   unfinished(): boolean {
+    if (this.follows) return false;
     return [...this.context.tables.keys()].some((id) => !this.#finished.has(id) && !this.#underRepair.has(id));
   }
 
@@ -122,6 +133,11 @@ export class PostgresSession implements TargetSession {
   }
 
   async #apply(window: Window, staged: StagedWindow | null, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {
+    if (this.follows) {
+      await followWindow(this.context, window, signal);
+      this.#applied = window.after();
+      return new Map();
+    }
     const counts = await applyWindow(this.context, { window, staged }, signal);
     this.#applied = window.after();
     for (const control of window.controls) this.#remember(control);
@@ -149,7 +165,7 @@ interface Connections {
 
 /** With the lock in hand: nothing of the last owner may hold the row, then our epoch is the newest, then the plan is read. */
 async function takeOver(
-  { applicationName, place }: OwnershipOptions,
+  { applicationName, place, whenSwitched }: SessionOptions,
   { ownership, pipelined, plain }: Connections,
   signal: AbortSignal,
 ): Promise<PostgresSession> {
@@ -162,7 +178,8 @@ async function takeOver(
   );
   signal.throwIfAborted();
   passing("sink.own-before");
-  const state = await raiseEpoch(plain, place, own);
+  const active = await raiseEpoch(plain, place, { pids: own, active: true });
+  const state = active ?? (whenSwitched === "follow" ? await raiseEpoch(plain, place, { pids: own, active: false }) : null);
   passing("sink.owned");
   if (state === null) throw new TailraceError("cutover.switched", { what: "This direction is no longer active", where: { ...place } });
   const stored = await readStoredTables(plain, place);
@@ -172,7 +189,12 @@ async function takeOver(
   );
   const tables: TargetTables = new Map(loaded.map((table): [TableId, TargetTable] => [table.plan.source, table]));
   const former = await readFormerTables(plain, place);
-  return new PostgresSession(ownership, { place, epoch: state.epoch, tables, former, pipelined, plain }, state.applied, stored);
+  return new PostgresSession(
+    ownership,
+    { place, epoch: state.epoch, follows: active === null, tables, former, pipelined, plain },
+    state.applied,
+    stored,
+  );
 }
 
 const missing = (pipeline: string): TailraceError =>

@@ -86,13 +86,17 @@ export async function readPassed(connection: Connection, pipeline: PipelineId, g
   };
 }
 
-/** Raises the owner epoch. Waits for the row while an older owner's transaction holds it. */
-export async function raiseEpoch(connection: Connection, place: Place, pids: readonly number[]): Promise<PipelineState | null> {
+/** Raises the owner epoch, of a direction that is active or of one that is not; null: it is the other. Waits for the row while an older owner's transaction holds it. */
+export async function raiseEpoch(
+  connection: Connection,
+  place: Place,
+  { pids, active }: { readonly pids: readonly number[]; readonly active: boolean },
+): Promise<PipelineState | null> {
   const [row] = await connection.rows<PipelineRow>(
     `UPDATE tailrace.pipeline SET owner_epoch = owner_epoch + 1, backend_pids = $4::integer[]
-     WHERE pipeline = $1 AND group_id = $2 AND direction = $3 AND active
+     WHERE pipeline = $1 AND group_id = $2 AND direction = $3 AND active = $5
      RETURNING ${columns}`,
-    [...placeValues(place), pids],
+    [...placeValues(place), pids, active],
   );
   return row === undefined ? null : stateOf(row);
 }
@@ -135,6 +139,14 @@ const afterColumns = (first: number): string =>
 export const fenceAndAdvanceQuery = (fence: Fence, after: AppliedCut): Query => ({
   name: "tailrace_advance_fenced",
   text: `WITH f AS (UPDATE tailrace.pipeline SET ${afterColumns(9)}, updated_at = now() WHERE ${unchanged} ${decide}`,
+  values: [...fenceValues(fence), ...afterValues(after)],
+});
+
+/** All that a window is to whoever only follows: the same comparison, of a direction that is not active. */
+export const followQuery = (fence: Fence, after: AppliedCut): Query => ({
+  name: "tailrace_follow",
+  text: `UPDATE tailrace.pipeline SET ${afterColumns(9)}, updated_at = now()
+    WHERE ${unchanged.replace("AND active", "AND NOT active")}`,
   values: [...fenceValues(fence), ...afterValues(after)],
 });
 

@@ -49,6 +49,16 @@ export async function readFormerTables(connection: Connection, place: Place): Pr
   return new Set(rows.map(({ source }) => tableId(source)));
 }
 
+/** Tables that only other groups have, or had. */
+export async function readElsewhere(connection: Connection, pipeline: PipelineId, group: GroupId): Promise<readonly TableId[]> {
+  const rows = await connection.rows<{ source: string }>(
+    `SELECT source FROM tailrace.pipeline_table WHERE pipeline = $1 AND direction = 'forward'
+     GROUP BY source HAVING bool_and(group_id <> $2) ORDER BY source`,
+    [pipeline, group],
+  );
+  return rows.map(({ source }) => tableId(source));
+}
+
 export interface PlanStatements {
   readonly plan: TargetPlan;
   readonly stored: TargetPlan | null;
@@ -61,15 +71,53 @@ export function planStatements({ plan, stored, created }: PlanStatements): reado
   if (isDeepStrictEqual(asJson(plan), stored === null ? null : asJson(stored))) return [];
   const groups = new Set(plan.tables.map((table) => table.group));
   if (groups.size === 0) groups.add(groupId(1));
+  const begun = begunGroups(plan, stored);
   return [
-    ...[...groups].flatMap((group) => groupStatements(plan, group)),
+    ...[...groups].flatMap((group) => groupStatements(plan, group, begun.get(group) ?? null)),
     unplanStatement(plan),
+    ...[...begun.keys()].flatMap((group) => moveStatements(plan, stored, group)),
     ...plan.tables.map((table, i) => tableStatement(plan, table, i, created.has(table))),
   ];
 }
 
-function groupStatements(plan: TargetPlan, group: GroupId): readonly string[] {
+/** Groups that the stored plan does not have, and the one each of them comes out of: that of its tables, or any that is there. */
+export function begunGroups(plan: TargetPlan, stored: TargetPlan | null): ReadonlyMap<GroupId, GroupId> {
+  const before = new Map((stored?.tables ?? []).map(({ source, group }) => [source, group]));
+  const there = new Set(before.values());
+  const begun = new Map<GroupId, GroupId>();
+  for (const { group } of plan.tables) {
+    if (there.size === 0 || there.has(group) || begun.has(group)) continue;
+    const from = plan.tables.find((table) => table.group === group && before.has(table.source))?.source;
+    begun.set(group, (from === undefined ? undefined : before.get(from)) ?? groupId(Math.min(...there)));
+  }
+  return begun;
+}
+
+const moveStatements = (plan: TargetPlan, stored: TargetPlan | null, group: GroupId): readonly string[] => {
+  const moved = plan.tables.filter((table) => table.group === group && stored?.tables.some(({ source }) => source === table.source));
+  return moved.length === 0
+    ? []
+    : [
+        `UPDATE tailrace.pipeline_table SET group_id = ${group} WHERE pipeline = ${quoteText(plan.pipeline)} AND direction = 'forward' AND planned
+  AND source = ANY (ARRAY[${moved.map((table) => quoteText(table.source)).join(", ")}]::text[])`,
+      ];
+};
+
+const place = "log_id, history, ord, idx, writer_epoch, counts, cut_offset, ends, anchor, phase, marker";
+
+function groupStatements(plan: TargetPlan, group: GroupId, from: GroupId | null): readonly string[] {
   const key = `${quoteText(plan.pipeline)}, ${group}`;
+  if (from !== null) {
+    return [
+      `INSERT INTO tailrace.consistency_group (pipeline, group_id, prefix) VALUES (${key}, ${quoteText(plan.prefix)})
+ON CONFLICT (pipeline, group_id) DO UPDATE SET prefix = excluded.prefix`,
+      `INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active, ${place})
+SELECT pipeline, ${group}, direction, active, ${place} FROM tailrace.pipeline
+ WHERE pipeline = ${quoteText(plan.pipeline)} AND group_id = ${from} AND direction = 'forward'
+ON CONFLICT (pipeline, group_id, direction) DO UPDATE SET owner_epoch = pipeline.owner_epoch + 1, active = excluded.active,
+  (${place}) = ROW (${place.replaceAll(/\w+/g, "excluded.$&")})`,
+    ];
+  }
   return [
     `INSERT INTO tailrace.consistency_group (pipeline, group_id, prefix) VALUES (${key}, ${quoteText(plan.prefix)})
 ON CONFLICT (pipeline, group_id) DO UPDATE SET prefix = excluded.prefix`,

@@ -2,7 +2,16 @@
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut } from "../../core/contracts/log.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
-import type { Conservation, Direction, Passed, StaleTable, Target, TargetSession } from "../../core/contracts/target.js";
+import type {
+  BegunGroup,
+  Conservation,
+  Direction,
+  Passed,
+  StaleTable,
+  Target,
+  TargetSession,
+  WhenSwitched,
+} from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
 import { type GroupId, type OwnerEpoch, ownerEpoch, type PipelineId, type TableId } from "../../core/vocabulary/ids.js";
 import { Connection } from "./connection.js";
@@ -13,7 +22,7 @@ import { preparation, prepare } from "./prepare.js";
 import { PostgresSession } from "./session.js";
 import { readActiveState, readPassed, readTotals } from "./state.js";
 import { stateExists } from "./state-schema.js";
-import { readStoredPlan } from "./stored-plan.js";
+import { readElsewhere, readStoredPlan } from "./stored-plan.js";
 
 /** A few rows of our own state, for which somebody's lock is waited for as well. */
 const answerMsMax = 20_000;
@@ -33,7 +42,11 @@ export class PostgresTarget implements Target {
     return this.#ask(signal, async (connection) => (await preparation(connection, plan)).statements);
   }
 
-  async prepare(plan: TargetPlan, announce: (stale: readonly StaleTable[]) => Promise<void>, signal: AbortSignal): Promise<void> {
+  async prepare(
+    plan: TargetPlan,
+    announce: (stale: readonly StaleTable[], begun: readonly BegunGroup[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.#assertOurs(plan);
     await this.#ask(signal, (connection) => prepare(connection, plan, announce));
   }
@@ -55,6 +68,10 @@ export class PostgresTarget implements Target {
   async totals(group: GroupId, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>> {
     const place = { pipeline: this.options.pipeline, group, direction: "forward" as const };
     return this.#askState(signal, new Map(), (connection) => readTotals(connection, place));
+  }
+
+  async elsewhere(group: GroupId, signal: AbortSignal): Promise<readonly TableId[]> {
+    return this.#askState(signal, [], (connection) => readElsewhere(connection, this.options.pipeline, group));
   }
 
   async setPaused(group: GroupId, paused: boolean, signal: AbortSignal): Promise<void> {
@@ -83,14 +100,15 @@ export class PostgresTarget implements Target {
   }
 
   async own(
-    claim: { readonly group: GroupId; readonly direction: Direction; readonly takeoverMs: number },
+    claim: { readonly group: GroupId; readonly direction: Direction; readonly takeoverMs: number; readonly whenSwitched?: WhenSwitched },
     signal: AbortSignal,
   ): Promise<TargetSession> {
     const { settings, applicationName, clock, pipeline } = this.options;
     const prepared = await this.#ask(signal, stateExists, { answerMsMax });
     if (!prepared) throw new TailraceError("plan.missing", { what: "The target holds no plan of this pipeline", where: { pipeline } });
     const place = { pipeline, group: claim.group, direction: claim.direction };
-    return withTargetErrors(() => PostgresSession.open({ settings, applicationName, clock, place, takeoverMs: claim.takeoverMs }, signal));
+    const { takeoverMs, whenSwitched = "reject" } = claim;
+    return withTargetErrors(() => PostgresSession.open({ settings, applicationName, clock, place, takeoverMs, whenSwitched }, signal));
   }
 
   async destroy(options: { readonly tables: boolean }, signal: AbortSignal): Promise<readonly string[]> {

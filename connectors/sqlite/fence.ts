@@ -10,7 +10,7 @@
 import { type Clock, systemClock } from "../../core/clock.js";
 import type { FenceState, Kept, Leased, SourceFence } from "../../core/contracts/cutover.js";
 import { TailraceError } from "../../core/errors.js";
-import { type GroupId, type MarkerId, markerId, type PipelineId } from "../../core/vocabulary/ids.js";
+import { type GroupId, type MarkerId, markerId, type PipelineId, theGroup } from "../../core/vocabulary/ids.js";
 import { type Position, position } from "../../core/vocabulary/position.js";
 import { type Database, isBusy, openDatabase, withSqliteErrors } from "./database.js";
 import { checkCapture } from "./schema-check.js";
@@ -165,10 +165,16 @@ class SqliteFence implements SourceFence {
     const standing = this.#standing(group);
     if (standing === null || standing.marker !== marker) throw lost("The fence is no longer there", group, marker);
     const seq = standing.at.order;
-    const written = this.#prepare("SELECT count(*) FROM _cdc_log WHERE seq > ? AND op IN ('I', 'U', 'D')").pluck().get(seq);
+    const written = this.#prepare(
+      "SELECT count(*) FROM _cdc_log WHERE seq > ? AND op IN ('I', 'U', 'D') AND t IN (SELECT t FROM _cdc_tables WHERE grp = ?)",
+    )
+      .pluck()
+      .get(seq, group);
     if (written !== 0) throw lost(`${String(written)} changes were written past the fence`, group, marker);
     const oldest = this.#prepare("SELECT min(seq) FROM _cdc_log").pluck().get();
-    if (typeof oldest === "number" && oldest > seq) throw lost("What follows the fence was pruned and cannot be looked at", group, marker);
+    // Other groups go on, and what they have done with goes: a lease keeps it (holds.ts), and once kept nothing can have been written.
+    if (standing.row.kept !== 1 && typeof oldest === "number" && oldest > seq)
+      throw lost("What follows the fence was pruned and cannot be looked at", group, marker);
     this.#proveCapture(group);
     return standing;
   }
@@ -176,7 +182,7 @@ class SqliteFence implements SourceFence {
   /** null: open, or a lease that is over. */
   #standing(group: GroupId): Standing | null {
     const row = this.#prepare(
-      `SELECT history, fence_marker AS marker, fence_seq AS seq, coalesce(fence_kept, 0) AS kept,
+      `SELECT coalesce((SELECT history FROM _cdc_state WHERE id = ${theGroup}), history) AS history, fence_marker AS marker, fence_seq AS seq, coalesce(fence_kept, 0) AS kept,
               (fence_until - julianday('now')) * 86400000.0 AS leftMs FROM _cdc_state WHERE id = ?`,
     ).get(group) as FenceRow | undefined;
     if (row === undefined) {

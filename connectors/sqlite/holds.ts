@@ -19,7 +19,7 @@ const msPerDay = 86_400_000;
 /** Legal in a write transaction. */
 export function setHold(database: Database, group: GroupId, hold: { name: HoldName; from: Position | null; forMs: number }): void {
   // A capture that was installed before there were holds.
-  if (!hasColumn(database)) database.exec("ALTER TABLE _cdc_state ADD COLUMN holds");
+  if (!hasColumn(database, "holds")) database.exec("ALTER TABLE _cdc_state ADD COLUMN holds");
   const now = nowOf(database);
   const others = readHolds(database, group).filter(({ name, until }) => name !== hold.name && until > now);
   const ours = hold.from === null ? [] : [{ name: hold.name, from: formatPosition(hold.from), until: now + hold.forMs / msPerDay }];
@@ -28,11 +28,19 @@ export function setHold(database: Database, group: GroupId, hold: { name: HoldNa
 
 /** The lowest order that somebody holds in this history; null: nobody does. */
 export function heldFrom(database: Database, group: GroupId, history: number): number | null {
-  if (!hasColumn(database)) return null;
+  if (!hasColumn(database, "holds")) return null;
   const now = nowOf(database);
   const held = readHolds(database, group).filter(({ until }) => until > now);
   const orders = held.map(({ from }) => parsePosition(from)).filter((from) => from.history === history);
   return orders.length === 0 ? null : Math.min(...orders.map(({ order }) => order));
+}
+
+/** From the marker of a fence that is leased: whatever follows it proves that nothing was written past it. Null: there is none. */
+export function fencedFrom(database: Database): number | null {
+  if (!hasColumn(database, "fence_seq")) return null;
+  const leased = "fence_marker IS NOT NULL AND fence_kept IS NOT 1 AND fence_until > julianday('now')";
+  const seq: unknown = database.prepare(`SELECT min(fence_seq) FROM _cdc_state WHERE ${leased}`).pluck().get();
+  return typeof seq === "number" ? seq : null;
 }
 
 function readHolds(database: Database, group: GroupId): readonly Hold[] {
@@ -42,5 +50,5 @@ function readHolds(database: Database, group: GroupId): readonly Hold[] {
 
 const nowOf = (database: Database): number => Number(database.prepare("SELECT julianday('now')").pluck().get());
 
-const hasColumn = (database: Database): boolean =>
-  database.prepare("SELECT count(*) FROM pragma_table_info('_cdc_state') WHERE name = 'holds'").pluck().get() === 1;
+const hasColumn = (database: Database, column: "holds" | "fence_seq"): boolean =>
+  database.prepare("SELECT count(*) FROM pragma_table_info('_cdc_state') WHERE name = ?").pluck().get(column) === 1;

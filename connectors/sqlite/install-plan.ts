@@ -42,7 +42,7 @@ export function installStatements(database: Database, wanted: readonly SourceTab
   for (const table of wanted) {
     const before = installed.find((t) => t.description.table === table.description.table);
     const number = before?.number ?? next++;
-    statements.push(...tableStatements(database, { wanted: table, before: before ?? null, number, schema, isFirst, group: who.group }));
+    statements.push(...tableStatements(database, { wanted: table, before: before ?? null, number, schema, isFirst }));
   }
   const names = new Set<string>(wanted.map((t) => t.description.table));
   for (const table of installed) {
@@ -102,6 +102,12 @@ function* schemaStatements(database: Database, wanted: readonly SourceTable[], w
   if (!hasState || readState(database, who.group) === null) {
     yield `INSERT INTO _cdc_state (id, pipeline, history, applying, fence_until, fence_kept, acknowledged, installed) VALUES (${who.group}, ${quoteText(who.pipeline)}, 0, 0, NULL, 0, NULL, lower(hex(randomblob(8))))`;
   }
+  // Of the other groups it holds what their triggers look at; all else is in the row above.
+  const others = new Set(wanted.map(({ description }) => description.group).filter((group) => group !== who.group));
+  for (const group of [...others].toSorted((a, b) => a - b)) {
+    if (hasState && readState(database, group) !== null) continue;
+    yield `INSERT INTO _cdc_state (id, pipeline, applying, fence_kept) VALUES (${group}, ${quoteText(who.pipeline)}, 0, 0)`;
+  }
 }
 
 interface TableWork {
@@ -111,19 +117,19 @@ interface TableWork {
   /** For a table whose description is new. */
   readonly schema: number;
   readonly isFirst: boolean;
-  readonly group: GroupId;
 }
 
 function tableStatements(database: Database, work: TableWork): readonly string[] {
-  const { wanted, before, number, schema, isFirst, group } = work;
+  const { wanted, before, number, schema, isFirst } = work;
   const name = wanted.description.table;
   const facts = readTableFacts(database, name);
   if (facts === null) throw new TailraceError("plan.changed", { what: "A planned table is not in the source", where: { table: name } });
   const columns = describeColumns(wanted.description, facts, before);
-  const description: TableDescription = { ...wanted.description, columns, group };
+  const description: TableDescription = { ...wanted.description, columns };
+  const { group } = description;
   const isCaptured = before !== null && before.state === "captured";
-  const same = isCaptured && sameShape(before.description, description) && whatChanged(database, before) === null;
-  if (same) {
+  const whole = isCaptured && sameShape(before.description, description) && whatChanged(database, before) === null;
+  if (whole && before.description.group === group) {
     if (JSON.stringify(columns) === JSON.stringify(before.description.columns)) return [];
     return [`UPDATE _cdc_tables SET columns = ${json(columns)}, schema = ${schema} WHERE t = ${number}`];
   }
@@ -143,7 +149,8 @@ function tableStatements(database: Database, work: TableWork): readonly string[]
     ...[...ourTriggers(database, number).keys()].map((trigger) => `DROP TRIGGER ${quoteName(trigger)}`),
     ...triggers.map((t) => t.sql),
     `INSERT OR REPLACE INTO _cdc_tables (t, name, state, grp, schema, columns, key, facts, triggers) VALUES (${row.join(", ")})`,
-    ...(isFirst ? [] : [gapRow(number)]),
+    // Triggers that were whole until this transaction have missed nothing: the table only changes its group.
+    ...(isFirst || whole ? [] : [gapRow(number)]),
   ];
 }
 

@@ -21,7 +21,7 @@ export interface StoredState {
   readonly history: number;
   /** `history:order:index@epoch`, or null. */
   readonly acknowledged: string | null;
-  /** A fence that is kept: only a person opens it. */
+  /** A fence of the group that is kept: only a person opens it. */
   readonly isFencedOff: boolean;
 }
 
@@ -47,6 +47,18 @@ export function readState(database: Database, group: GroupId): StoredState | nul
     | undefined;
   return row === undefined ? null : { pipeline: row[0], history: row[1], acknowledged: row[2], isFencedOff: row[3] === 1 };
 }
+
+/** Groups of captured tables whose row of state is gone: their fence would not hold. */
+export function lostGroups(database: Database): readonly number[] {
+  return database
+    .prepare("SELECT DISTINCT grp FROM _cdc_tables WHERE state = 'captured' AND grp NOT IN (SELECT id FROM _cdc_state) ORDER BY grp")
+    .pluck()
+    .all() as number[];
+}
+
+/** True while the fence of any group is kept. */
+export const isAnyFencedOff = (database: Database): boolean =>
+  database.prepare("SELECT count(*) FROM _cdc_state WHERE fence_kept = 1").pluck().get() !== 0;
 
 /** Files that were captured by an earlier version have none until the next `apply`. */
 export const hasInstallStamp = (database: Database): boolean =>

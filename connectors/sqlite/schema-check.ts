@@ -5,7 +5,16 @@
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, PipelineId } from "../../core/vocabulary/ids.js";
 import type { Database } from "./database.js";
-import { digest, type InstalledTable, isInstalled, readInstalled, readState, refuseOtherPipeline, type StoredState } from "./installed.js";
+import {
+  digest,
+  type InstalledTable,
+  isInstalled,
+  lostGroups,
+  readInstalled,
+  readState,
+  refuseOtherPipeline,
+  type StoredState,
+} from "./installed.js";
 import { foreignTriggers, readTableFacts } from "./table-facts.js";
 
 export interface Capture {
@@ -29,6 +38,13 @@ export function checkCapture(
     });
   }
   refuseOtherPipeline(state, who.pipeline, who.path);
+  const [lost] = lostGroups(database);
+  if (lost !== undefined) {
+    throw new TailraceError("source.log-damaged", {
+      what: "The row of a group in _cdc_state is gone",
+      where: { path: who.path, group: lost },
+    });
+  }
   const tables = readInstalled(database);
   for (const table of tables) {
     const why = table.state === "captured" ? whatChanged(database, table) : null;

@@ -14,7 +14,7 @@ type Taken = { readonly kind: "ours"; readonly lock: FileLock } | { readonly kin
 export class FileLock implements Disposable {
   private constructor(private readonly database: BetterSqlite.Database) {}
 
-  static take(path: string, directory: string, as: "source" | "target"): Taken {
+  static take(path: string, directory: string, as: "source" | "target" | `target-${number}`): Taken {
     withFileErrors(directory, () => mkdirSync(directory, { recursive: true }));
     const real = withFileErrors(path, () => realpathSync(path));
     const name = createHash("sha256").update(real).digest("hex").slice(0, 16);

@@ -29,6 +29,7 @@ export class SqliteCapture implements CaptureLog {
   #schemaVersion: unknown = null;
   #installed: ReadonlyMap<number, InstalledTable> = new Map();
   #captured: ReadonlyMap<number, CapturedTable> = new Map();
+  #groups: ReadonlySet<GroupId> = new Set();
   #log: LogReader | null = null;
   #state: Statement | null = null;
   #tables = new Map<number, TableReader>();
@@ -100,15 +101,18 @@ export class SqliteCapture implements CaptureLog {
 
   #checkState(): void {
     const { reader, group, path } = this.#options;
-    this.#state ??= reader.prepare("SELECT count(*) FROM _cdc_state WHERE id = ?").pluck();
-    if (this.#state.get(group) === 1) return;
-    throw new TailraceError("source.log-damaged", { what: "The row of this group in _cdc_state is gone", where: { path, group } });
+    this.#state ??= reader.prepare(`SELECT count(*) FROM _cdc_state WHERE id IN (${[...this.#groups].join(", ")})`).pluck();
+    if (this.#state.get() === this.#groups.size) return;
+    throw new TailraceError("source.log-damaged", { what: "The row of a group in _cdc_state is gone", where: { path, group } });
   }
 
   #take(installed: readonly InstalledTable[]): void {
     this.#installed = new Map(installed.map((table) => [table.number, table]));
     const captured = installed.flatMap(({ number, description, state }) => (state === "left-out" ? [] : [{ number, description, state }]));
     this.#captured = new Map(captured.map((table) => [table.number, table]));
+    const live = captured.filter(({ state }) => state === "captured");
+    this.#groups = new Set([this.#options.group, ...live.map(({ description }) => description.group)]);
+    this.#state = null;
     this.#log = null;
   }
 

@@ -17,7 +17,7 @@ import { Acknowledgements, epochOf } from "./acknowledgements.js";
 import { captureLogUse } from "./capture-log-use.js";
 import { asSourceError, type Database, openDatabase, withSqliteErrors } from "./database.js";
 import { FileIdentity } from "./file-identity.js";
-import { heldFrom } from "./holds.js";
+import { fencedFrom, heldFrom } from "./holds.js";
 import { readState } from "./installed.js";
 import { Pruner } from "./pruner.js";
 import { ProgressBoard } from "./reread-progress.js";
@@ -133,7 +133,10 @@ class SqliteSource implements Source {
     this.#capture = new SqliteCapture(parts);
     const epoch = writerEpoch(epochOf(readState(reader, group)?.acknowledged ?? null));
     this.#acknowledgements = new Acknowledgements(writer, group, clock, epoch);
-    const heldOrder = (): number | null => heldFrom(writer, group, this.#told?.history ?? 0);
+    const heldOrder = (): number | null => {
+      const held = [heldFrom(writer, group, this.#told?.history ?? 0), fencedFrom(writer)].filter((order) => order !== null);
+      return held.length === 0 ? null : Math.min(...held);
+    };
     this.#pruner = new Pruner({ writer, clock, dataVersion, heldFrom: heldOrder });
     this.#lag = new SqliteLag(reader);
     this.#progress = new ProgressBoard(reader);

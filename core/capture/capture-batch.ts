@@ -5,7 +5,7 @@
 import type { BatchPart, Change, Control } from "../contracts/change.js";
 import type { BatchEnd } from "../contracts/source.js";
 import { TailraceError } from "../errors.js";
-import { type RereadId, sameBytes } from "../vocabulary/ids.js";
+import { type GroupId, type RereadId, sameBytes } from "../vocabulary/ids.js";
 import { type Position, position } from "../vocabulary/position.js";
 import { keyOf } from "../vocabulary/table.js";
 import type { Key, Row } from "../vocabulary/value.js";
@@ -35,6 +35,8 @@ export interface BatchPlan {
   readonly chunks: readonly TableChunk[];
   readonly ends: readonly { readonly table: number; readonly reread: RereadId }[];
   readonly toldBefore: number;
+  /** Of all tables. */
+  readonly groups: ReadonlySet<GroupId>;
   readonly after: ResumeState;
 }
 

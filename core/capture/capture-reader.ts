@@ -106,7 +106,7 @@ export class CaptureReader {
   #ended(plan: BatchPlan, schemaTold: number): BatchEnd {
     const state = { ...plan.after, schemaTold };
     this.#state = state;
-    return endOf(state, this.#group);
+    return endOf(state, [this.#group, ...plan.groups]);
   }
 
   #plan(view: CaptureView): BatchPlan | "needs-order" | null {
@@ -172,6 +172,7 @@ export class CaptureReader {
       chunks: chunks.chunks,
       ends: chunks.ends,
       toldBefore: start.schemaTold,
+      groups: new Set([...tables.values()].map(({ description }) => description.group)),
       after: { at, anchor: anchorNow, phase, rereads: chunks.rereads, schemaTold: start.schemaTold },
     };
   }
@@ -260,6 +261,7 @@ function applyRequests(
   return { rereads, begins };
 }
 
-function endOf(state: ResumeState, group: GroupId): BatchEnd {
-  return { resume: encodeToken(state), anchor: state.anchor, phases: new Map([[group, state.phase]]) };
+/** The first copy of all groups ends at one cut. */
+function endOf(state: ResumeState, groups: readonly GroupId[]): BatchEnd {
+  return { resume: encodeToken(state), anchor: state.anchor, phases: new Map(groups.map((group) => [group, state.phase])) };
 }

@@ -161,8 +161,13 @@ export interface AppliedPublisher extends AsyncDisposable {
   publish(group: GroupId, applied: AppliedCut): void;
 }
 export interface AppliedFollower extends AsyncDisposable {
-  /** The newest published, read from the log now; null when there is none. */
-  latest(signal: AbortSignal): Promise<AppliedCut | null>;
+  /** The newest published of each group, read from the log now. */
+  latest(signal: AbortSignal): Promise<AppliedView>;
   /** The newest seen so far by following the topic; never waits. */
-  current(): AppliedCut | null;
+  current(): AppliedView;
+}
+/** `least` null: a group has not been heard of, or none has. */
+export interface AppliedView {
+  readonly least: AppliedCut | null;
+  readonly all: readonly AppliedCut[];
 }

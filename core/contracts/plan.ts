@@ -46,6 +46,8 @@ export type ReferentialAction = "NO ACTION" | "RESTRICT" | "CASCADE" | "SET NULL
 export interface TablePlan {
   readonly source: TableId;
   readonly group: GroupId;
+  /** As settings name it; absent: `main`, which nobody has to declare. */
+  readonly groupName?: string;
   readonly target: { readonly schema: string; readonly name: string };
   readonly columns: readonly ColumnPlan[];
   /** Target columns that hold the source's key, in key order: primary key, identity and arbiter in one for now. */

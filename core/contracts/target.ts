@@ -26,6 +26,12 @@ export interface StaleTable {
   readonly rows: "gone" | "differ";
 }
 
+/** `applied`: where it begins. */
+export interface BegunGroup {
+  readonly group: GroupId;
+  readonly applied: AppliedCut;
+}
+
 export interface Passed {
   readonly position: Position;
   /** Of all markers the one that was passed last. */
@@ -40,9 +46,14 @@ export interface Target extends AsyncDisposable {
   /**
    * Legal without owning, at any time: an owner is fenced off when there is something to do, and takes over with the new plan. Idempotent. Durable on
    * return: state schema, tables, plan. `announce` hears, before anything is durable, of tables the pipeline had before and whose rows do not hold
-   * what the plan says now: the source is to read them again. If it rejects, nothing was changed.
+   * what the plan says now: the source is to read them again; and of groups that begin where another one stands, whose place must be kept from here on. If it
+   * rejects, nothing was changed.
    */
-  prepare(plan: TargetPlan, announce: (stale: readonly StaleTable[]) => Promise<void>, signal: AbortSignal): Promise<void>;
+  prepare(
+    plan: TargetPlan,
+    announce: (stale: readonly StaleTable[], begun: readonly BegunGroup[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** The plan that `prepare` stored, or null. */
   plan(signal: AbortSignal): Promise<TargetPlan | null>;
   /** Legal at any time, by anybody. */
@@ -51,6 +62,8 @@ export interface Target extends AsyncDisposable {
   passed(group: GroupId, signal: AbortSignal): Promise<Passed | null>;
   /** Totals since the pipeline began, per table, and what finish() left out. */
   totals(group: GroupId, signal: AbortSignal): Promise<ReadonlyMap<TableId, Conservation>>;
+  /** Tables of the pipeline's other groups, those of earlier plans included, unless this group has or had them: the log holds their changes too. */
+  elsewhere(group: GroupId, signal: AbortSignal): Promise<readonly TableId[]>;
   /** Operator's wish; survives restarts. Never touches the row that the compare-and-set locks. */
   setPaused(group: GroupId, paused: boolean, signal: AbortSignal): Promise<void>;
   paused(group: GroupId, signal: AbortSignal): Promise<boolean>;
@@ -61,7 +74,7 @@ export interface Target extends AsyncDisposable {
    * nothing any more. A holder that does not beat is ended after `takeoverMs`; one that beats makes this reject with `target.standing-by`.
    */
   own(
-    claim: { readonly group: GroupId; readonly direction: Direction; readonly takeoverMs: number },
+    claim: { readonly group: GroupId; readonly direction: Direction; readonly takeoverMs: number; readonly whenSwitched?: WhenSwitched },
     signal: AbortSignal,
   ): Promise<TargetSession>;
   /** Removes our state, and with `tables` the tables this pipeline created. Returns what it removed. */
@@ -74,9 +87,17 @@ export interface LeftOut {
   readonly why: string;
 }
 
+/**
+ * What an owner may do while its direction is not active. `reject`: nothing, `own` rejects with `cutover.switched`. `follow`: move its applied cut along the
+ * log, so that other groups' changes need not be kept for it, and write no row; once the direction is active again it is fenced off.
+ */
+export type WhenSwitched = "reject" | "follow";
+
 export interface TargetSession extends AsyncDisposable {
   readonly epoch: OwnerEpoch;
   readonly applied: AppliedCut | null;
+  /** The direction is not active: windows are passed over. */
+  readonly follows: boolean;
   /** Legal at any time, costs nothing. Throws when the owner's lock is lost: somebody else may own the target by now. */
   assertOwned(): void;
   /**

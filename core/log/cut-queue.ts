@@ -5,10 +5,11 @@
 import type { Control, Phase } from "../contracts/change.js";
 import type { AppliedCut, Counts, Ends } from "../contracts/log.js";
 import { TailraceError } from "../errors.js";
-import type { GroupId, Offset, Topic } from "../vocabulary/ids.js";
+import { type GroupId, type Offset, theGroup, type Topic } from "../vocabulary/ids.js";
 import { comparePositions, formatPosition, isAbove, origin, type Position } from "../vocabulary/position.js";
 import { Claims } from "./claims.js";
 import type { CutRecord, CutsRecord, StartRecord } from "./cut-records.js";
+import type { Elsewhere } from "./elsewhere.js";
 import type { Lane } from "./lane.js";
 import type { ProtocolRules } from "./rules.js";
 
@@ -31,6 +32,8 @@ export interface PendingCut {
   readonly delta: ReadonlyMap<Topic, number>;
   readonly records: number;
   readonly phase: Phase;
+  /** Of topics that other groups read: where they ended, as far as the writer has said. */
+  readonly elsewhere: Ends;
 }
 
 export type Decision =
@@ -43,6 +46,7 @@ export type Decision =
 export interface CutQueueOptions {
   readonly group: GroupId;
   readonly snapshotTopic: Topic;
+  readonly elsewhere?: Elsewhere | undefined;
   /** Its controls are counted like the records of a topic. */
   readonly cutsTopic: Topic;
   readonly rules: ProtocolRules;
@@ -213,10 +217,34 @@ export class CutQueue {
     for (const [topic, total] of record.counts) {
       const n = total - (obeyed.base.counts.get(topic) ?? 0);
       if (n === 0) continue;
+      if (this.options.elsewhere?.topics.has(topic) === true) continue;
       delta.set(topic, n);
       if (topic !== this.options.cutsTopic) records += n;
     }
-    return { record, offset, controls: this.#controls, delta, records, phase: record.phases.get(this.options.group) ?? "snapshot" };
+    return {
+      record,
+      offset,
+      controls: this.#controls,
+      delta,
+      records,
+      phase: this.#phase(record),
+      elsewhere: this.#endsElsewhere(record, obeyed),
+    };
+  }
+
+  #endsElsewhere({ ends }: CutRecord, { base }: ObeyedEpoch): Ends {
+    const topics = [...(this.options.elsewhere?.topics ?? [])];
+    return new Map(
+      topics.flatMap((topic): [Topic, readonly Offset[]][] => {
+        const known = ends.get(topic) ?? base.ends.get(topic);
+        return known === undefined ? [] : [[topic, known]];
+      }),
+    );
+  }
+
+  /** A source says the same of all groups, and may not have heard of a new one yet. */
+  #phase({ phases }: CutRecord): Phase {
+    return phases.get(this.options.group) ?? phases.get(theGroup) ?? "snapshot";
   }
 
   /** The next cut, when the window may go on to it. */

@@ -4,12 +4,20 @@
  */
 import type { DecodedRecord } from "../contracts/log.js";
 import { type Offset, offset, type Topic } from "../vocabulary/ids.js";
+import type { Elsewhere } from "./elsewhere.js";
 import { comparePositions, type Position } from "../vocabulary/position.js";
 
 export interface LaneEntry {
   readonly offset: number;
   readonly record: DecodedRecord;
 }
+
+const countedBytes = 100;
+/** Of another group's rows only their number is kept. */
+export const laneEntry = (at: Offset, record: DecodedRecord, elsewhere: Elsewhere | undefined): LaneEntry =>
+  elsewhere?.isOf(record) === true
+    ? { offset: at, record: { ...record, bytes: countedBytes, body: { kind: "counted" } } }
+    : { offset: at, record };
 
 export class Lane {
   /** Offset of the next record to be read. */

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.js";
 import type { ChangeDecoder, Window } from "../contracts/log.js";
 import type { LogStore } from "../contracts/log-store.js";
 import type { GroupId, Topic } from "../vocabulary/ids.js";
+import type { Elsewhere } from "./elsewhere.js";
 import type { FlowLimits } from "./lanes.js";
 import type { ProtocolRules } from "./rules.js";
 
@@ -12,8 +13,10 @@ export interface LogReaderOptions {
   readonly clock: Clock;
   readonly prefix: string;
   readonly group: GroupId;
-  /** Topics whose records count: one per table, and `.snapshot`. */
+  /** Topics whose records count here: one per table of the group, and `.snapshot`. */
   readonly topics: readonly Topic[];
+  /** Absent: all topics are here. */
+  readonly elsewhere?: Elsewhere | undefined;
   readonly limits?: Partial<ReaderLimits>;
   readonly rules?: ProtocolRules;
   /**
@@ -36,6 +39,9 @@ export interface ReaderLimits extends FlowLimits {
   /** Nor is more gathered for longer than this while the target has nothing to do. A writer may be as fast as this reader. */
   readonly gatherMs: number;
 }
+/** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
+export const cutsHeld = 20_000;
+
 export const defaultLimits: ReaderLimits = {
   laneBytes: 4 << 20,
   totalBytes: 16 << 20,

@@ -19,15 +19,13 @@ import { CutQueue, type Decision as QueueDecision, isExhausted, type ObeyedEpoch
 import { decodeCutsRecord, type StartRecord } from "./cut-records.js";
 import { cutHeld, gap, isHeld, readLogId } from "./cuts-held.js";
 import { decodeUpToFailure } from "./each-record.js";
-import { Lane } from "./lane.js";
+import { Lane, laneEntry } from "./lane.js";
 import { direct, Lanes } from "./lanes.js";
 import { ReadAhead } from "./read-ahead.js";
-import { defaultLimits, type LogReaderOptions, type ReaderLimits } from "./reader-options.js";
+import { cutsHeld, defaultLimits, type LogReaderOptions, type ReaderLimits } from "./reader-options.js";
 import { allRules, type ProtocolRules } from "./rules.js";
 import { BufferedWindow, StreamedWindow, waitsFor, type WindowSource } from "./windows.js";
 
-/** `.cuts` is paused above this many undecided records, unless they are what the reader waits for. */
-const cutsHeld = 20_000;
 type Decision = Exclude<QueueDecision, { readonly kind: "window" }> | { readonly kind: "window"; readonly window: BufferedWindow };
 
 export class CutLogReader implements LogReader, WindowSource {
@@ -233,7 +231,7 @@ export class CutLogReader implements LogReader, WindowSource {
   // ── opening ──
 
   async #open(after: AppliedCut | null, signal: AbortSignal): Promise<void> {
-    const { store, topics, group } = this.#options;
+    const { store, topics, group, elsewhere } = this.#options;
     if (this.#queue !== null) throw new TailraceError("internal", { what: "windows() is legal once per reader" });
     if (this.#logId === null) await this.identity(signal);
     if (after !== null && after.logId !== this.#logId) {
@@ -246,6 +244,7 @@ export class CutLogReader implements LogReader, WindowSource {
     this.#applied = after;
     this.#queue = new CutQueue(after, inPlace, {
       group,
+      elsewhere,
       snapshotTopic: this.snapshotTopic,
       cutsTopic: this.#cuts,
       rules: this.#rules,
@@ -365,7 +364,7 @@ export class CutLogReader implements LogReader, WindowSource {
       if (this.#rules.memberByEpoch && record.epoch !== obeyed.epoch) return;
       if (comparePositions(record.at, obeyed.base.position) <= 0) return;
       if (this.#rules.skipApplied && !isAbove(record.at, applied)) lane.below += 1;
-      else lane.push({ offset: stored.offset, record });
+      else lane.push(laneEntry(stored.offset, record, this.#options.elsewhere));
     });
   }
 

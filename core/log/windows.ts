@@ -5,7 +5,7 @@
 import type { Control } from "../contracts/change.js";
 import type { AppliedCut, Counts, Window, WindowPart } from "../contracts/log.js";
 import { TailraceError } from "../errors.js";
-import { anchor, type LogId, offset, type Offset, type Topic } from "../vocabulary/ids.js";
+import { anchor, type LogId, offset, type Topic } from "../vocabulary/ids.js";
 import { comparePositions, formatPosition } from "../vocabulary/position.js";
 import { isExhausted, type ObeyedEpoch, type PendingCut } from "./cut-queue.js";
 import type { Lane, LaneEntry } from "./lane.js";
@@ -44,7 +44,7 @@ abstract class WindowOfCut {
 
   after(): AppliedCut {
     const { record, offset: cutOffset, phase } = this.cut;
-    const ends = new Map<Topic, readonly Offset[]>();
+    const ends = new Map(this.cut.elsewhere);
     for (const [topic, lanes] of this.source.lanes) {
       ends.set(
         topic,

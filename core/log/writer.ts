@@ -6,7 +6,7 @@
  * start voids.
  */
 import type { Clock } from "../clock.js";
-import type { AppliedCut, ChangeDecoder, LogSession, LogWriter, WriterOpening } from "../contracts/log.js";
+import type { AppliedCut, AppliedView, ChangeDecoder, LogSession, LogWriter, WriterOpening } from "../contracts/log.js";
 import type { Bounds, LogAppender, LogStore } from "../contracts/log-store.js";
 import type { Beginning } from "../contracts/source.js";
 import { passing } from "../crash-points.js";
@@ -41,8 +41,8 @@ export interface LogWriterOptions {
   readonly writer: WriterId;
   /** Topics whose records count: one per table, and `.snapshot`. */
   readonly topics: readonly Topic[];
-  /** Newest published applied cut, or null; asked at every open. */
-  applied(signal: AbortSignal): Promise<AppliedCut | null>;
+  /** What the target's groups have applied, as published; asked at every open. */
+  applied(signal: AbortSignal): Promise<AppliedView>;
   /** Random id for a log that is begun. */
   newLogId(): string;
   readonly rules?: ProtocolRules;
@@ -92,7 +92,8 @@ export class CutLogWriter implements LogWriter {
     { firstClaim, epochSeen, claiming }: WriterOpening,
     signal: AbortSignal,
   ): Promise<LogSession | null> {
-    const applied = await this.#options.applied(signal);
+    const published = await this.#options.applied(signal);
+    const applied = published.least;
     const before = await this.#readCuts(applied, appender, signal);
     const claims = new Claims(before.appliedRecord?.epoch ?? null, this.#rules);
     for (const { record } of before.events) claims.counts(record);
@@ -105,7 +106,7 @@ export class CutLogWriter implements LogWriter {
     }
     const tails = await this.#tails(signal);
     const highest = this.#rules.epochAboveAll
-      ? Math.max(claims.top, tails.epoch, epochSeen, this.#claimed, applied?.epoch ?? 0)
+      ? Math.max(claims.top, tails.epoch, epochSeen, this.#claimed, ...published.all.map((cut) => cut.epoch))
       : claims.top;
     const epoch = writerEpoch(highest + 1);
     await claiming(epoch);
@@ -118,13 +119,13 @@ export class CutLogWriter implements LogWriter {
     const counting = new Claims(view.appliedRecord?.epoch ?? null, this.#rules);
     for (const { record } of upToClaim) counting.counts(record);
     if (!counting.counts({ kind: "claim", epoch, writer: this.#options.writer })) return null;
-    return this.#start({ appender, applied, view: { ...view, events: upToClaim }, epoch, claimAt, historySeen: tails.history }, signal);
+    return this.#start({ appender, published, view: { ...view, events: upToClaim }, epoch, claimAt, historySeen: tails.history }, signal);
   }
 
   async #start(
     opening: {
       readonly appender: LogAppender;
-      readonly applied: AppliedCut | null;
+      readonly published: AppliedView;
       readonly view: CutsView;
       readonly epoch: WriterEpoch;
       readonly claimAt: number;
@@ -132,7 +133,8 @@ export class CutLogWriter implements LogWriter {
     },
     signal: AbortSignal,
   ): Promise<LogSession | null> {
-    const { appender, applied, view, epoch, claimAt } = opening;
+    const { appender, published, view, epoch, claimAt } = opening;
+    const applied = published.least;
     const { store, decoder, topics } = this.#options;
     const bounds = await store.bounds(topics, signal);
     const { events, appliedRecord } = view;
@@ -153,7 +155,11 @@ export class CutLogWriter implements LogWriter {
       logId: view.logId,
       start,
       startAt: offset(startAt),
-      beginning: beginningOf(picked, { view, applied, claims: new Claims(appliedRecord?.epoch ?? null, this.#rules) }, opening.historySeen),
+      beginning: beginningOf(
+        picked,
+        { view, published, claims: new Claims(appliedRecord?.epoch ?? null, this.#rules) },
+        opening.historySeen,
+      ),
       rules: this.#rules,
     });
   }
@@ -244,12 +250,12 @@ const endsOf = (bounds: Bounds): ReadonlyMap<Topic, readonly Offset[]> =>
 
 interface Seen {
   readonly view: CutsView;
-  readonly applied: AppliedCut | null;
+  readonly published: AppliedView;
   /** Fresh: has seen nothing of the view yet. */
   readonly claims: Claims;
 }
 
-function beginningOf(picked: Picked, { view, applied, claims }: Seen, historyInTails: number): Beginning {
+function beginningOf(picked: Picked, { view, published, claims }: Seen, historyInTails: number): Beginning {
   const later: { position: Position; anchor: Beginning["later"][number]["anchor"] }[] = [];
   let historySeen = Math.max(historyInTails, picked.position.history);
   const note = (position: Position, anchor: Beginning["later"][number]["anchor"] | null): void => {
@@ -261,7 +267,7 @@ function beginningOf(picked: Picked, { view, applied, claims }: Seen, historyInT
     // What a fenced-off writer says no reader can have taken for true: it may have found its own past pruned while it stood still.
     if (record.kind === "cut" || record.kind === "start") note(record.position, counts ? record.anchor : null);
   }
-  if (applied !== null) {
+  for (const applied of published.all) {
     note(applied.position, applied.anchor);
     // A log that lost its tail may have gone on past it, from another past.
     const isPassed = applied.position.history === picked.position.history && comparePositions(applied.position, picked.position) <= 0;

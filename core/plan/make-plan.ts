@@ -14,6 +14,7 @@ import type { Finding } from "./finding.js";
 import { foldCase, nameFault, NameSpace, parseTargetName, schemaFault, type TargetName } from "./names.js";
 import { nearestName } from "./nearest.js";
 import { planColumns, type Report } from "./plan-columns.js";
+import { type DeclaredGroups, groupTables, reportMoves, reportOpenGroups, reportUnknownMembers } from "./plan-groups.js";
 import { planForeignKeys } from "./plan-foreign-keys.js";
 import { planIndexes } from "./plan-indexes.js";
 import { viewFinding } from "./plan-views.js";
@@ -24,7 +25,7 @@ export type { Finding } from "./finding.js";
 export interface PlanRequest {
   readonly pipeline: PipelineId;
   readonly prefix: string;
-  readonly settings: Pick<Settings, "tables" | "onlyListedTables" | "target">;
+  readonly settings: Pick<Settings, "tables" | "onlyListedTables" | "target"> & Partial<Pick<Settings, "groups">>;
   readonly catalog: SourceCatalog;
   /** By table; a table without a profile is planned by its declarations alone. */
   readonly profiles: ReadonlyMap<TableId, readonly ColumnProfile[]>;
@@ -58,6 +59,13 @@ export function makePlan(request: PlanRequest): PlanResult {
   const targets = new Map(
     sources.map((source) => [source.description.table, targetName(reportFor(source.description.table), request, source)]),
   );
+  const declared: DeclaredGroups = request.settings.groups ?? new Map();
+  reportUnknownMembers(
+    reportFor,
+    declared,
+    sources.map(({ description }) => description.table),
+    new Set(request.catalog.refused.map(({ table }) => table)),
+  );
   refuseSharedTargets(reportFor, targets);
   warnSharedTopics(reportFor, request.prefix, sources);
   const bare = planTables(reportFor, request, sources, targets);
@@ -67,6 +75,8 @@ export function makePlan(request: PlanRequest): PlanResult {
     if (plan === undefined) return [];
     return [{ ...plan, foreignKeys: planForeignKeys(reportFor(plan.source), source, kept) }];
   });
+  reportOpenGroups(reportFor, sources, kept);
+  reportMoves(reportFor, tables, request.applied ?? null);
   reportBeside(reportFor, request, tables);
   return {
     plan: { version: 1, pipeline: request.pipeline, prefix: request.prefix, tables: parentsFirst(tables) },
@@ -239,7 +249,7 @@ function planTable(report: Report, { request, source, target, names }: TableRequ
   if (first === undefined || others.length + 1 < keyColumns.length) return null;
   return {
     source: description.table,
-    group: description.group,
+    ...groupTables(request.settings.groups ?? new Map(), request.applied ?? null)(description.table),
     target,
     columns: planned.columns,
     key: [first, ...others],

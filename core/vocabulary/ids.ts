@@ -48,5 +48,5 @@ export const anchor = (bytes: Uint8Array): Anchor => bytes as Anchor;
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** The only group there is until groups can be declared. */
+/** `main`: tables that no declared group has. */
 export const theGroup = groupId(1);

@@ -23,15 +23,16 @@ import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
 import type { FinalCheck, GivenNumber, SourceFence, SourceNumbers, WayBack } from "../../core/contracts/cutover.js";
-import type { TargetPlan } from "../../core/contracts/plan.js";
+import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
 import type { SourceInspector } from "../../core/contracts/source.js";
 import type { Direction, Target } from "../../core/contracts/target.js";
 import type { TargetText } from "../../core/mapping/hashed-row.js";
+import { planOfGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { DuckDbSettings, Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
-import { type MarkerId, markerId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, type MarkerId, markerId, type TableId } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import { CheapestCheck } from "./cheapest-check.js";
 import { type BothReaders, DigestCheck } from "./digest-check.js";
@@ -46,6 +47,7 @@ export interface OpenCutover {
   readonly settings: Settings;
   readonly url: Secret;
   readonly plan: TargetPlan;
+  readonly group: GroupId;
   readonly limits: Partial<CutoverLimits>;
   readonly tell: (progress: CutoverProgress) => void;
   /** Of either way: a check that knows what was proven before; null: every row is read. */
@@ -54,16 +56,11 @@ export interface OpenCutover {
   readonly wayBack: boolean;
 }
 
-export async function openCutover({
-  settings,
-  url,
-  plan,
-  limits,
-  tell,
-  checks,
-  wayBack,
-}: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+export async function openCutover(opening: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+  const { settings, url, group, limits, tell, checks, wayBack } = opening;
   const { pipeline, stateDirectory, routes } = settings;
+  const plan = planOfGroup(opening.plan, group);
+  const options: SideOptions = { settings, url, plan, group };
   const held: (Disposable | AsyncDisposable)[] = [];
   const hold = <T extends Disposable | AsyncDisposable>(resource: T): T => {
     held.push(resource);
@@ -77,37 +74,33 @@ export async function openCutover({
   };
   try {
     const comparer = hold(await RowComparer.open(url));
-    const side = hold(sideOf({ settings, url, plan }));
-    const tables = plan.tables.filter(({ group }) => group === theGroup);
-    const rows = new WholeCheck({ inspector: side.inspector, target: comparer, tables });
-    const names = tables.map((table) => table.source);
-    const whole = new DigestCheck({ tables: names, open: readersOf({ settings, url, plan }, side.reader), rows });
-    const desk = hold(openCutoverDesk({ url, pipeline }));
+    const side = hold(sideOf(options));
+    const rows = new WholeCheck({ inspector: side.inspector, target: comparer, tables: plan.tables });
+    const names = plan.tables.map((table) => table.source);
+    const whole = new DigestCheck({ tables: names, open: readersOf(options, side.reader), rows });
+    const standing = new DigestCheck({ tables: names, open: readersOf(options, side.standing), rows });
     return {
-      group: theGroup,
+      group,
       clock: systemClock,
       holder: `${userInfo().username}@${hostname()} (process ${process.pid})`,
       fence: side.fence,
       numbers: side.numbers,
-      desk,
+      desk: hold(openCutoverDesk({ url, pipeline })),
       check: new CheapestCheck(checks.forward, whole),
       back: {
         fence: hold(openPostgresFence({ url, pipeline })),
-        check: new CheapestCheck(
-          checks.reverse,
-          new DigestCheck({ tables: names, open: readersOf({ settings, url, plan }, side.standing), rows }),
-        ),
-        passed: () => side.home.passed(theGroup, never),
+        check: new CheapestCheck(checks.reverse, standing),
+        passed: () => side.home.passed(group, never),
         forget: (signal) => side.home.destroy({ tables: false }, signal),
         arrive: async (session, signal) => {
-          const state = await side.fence.state(theGroup);
+          const state = await side.fence.state(group);
           // In this order: who was replaced meanwhile learns it here, and what it has seen names no later fence.
           const numbers = await session.given();
           await side.arrive(state.kind === "open" ? null : state.marker, numbers, signal);
         },
       },
-      hooks: new ConfiguredHooks({ pipeline, group: theGroup, hooks: routes.hooks, directory: dirname(stateDirectory) }),
-      wayBack: wayBack ? wayHome({ settings, url, plan }, side) : null,
+      hooks: new ConfiguredHooks({ pipeline, group, hooks: routes.hooks, directory: dirname(stateDirectory) }),
+      wayBack: wayBack ? wayHome(options, side) : null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),
       limits: { ...defaultLimits, ...limits },
       tell,
@@ -136,19 +129,20 @@ interface FileSide extends AsyncDisposable {
 }
 type DescribingReader = RowReader & { describe(table: TableId): TableDescription };
 type OpenReader = (targetText: TargetText, signal: AbortSignal) => Promise<DescribingReader>;
-type SideOptions = Pick<OpenCutover, "settings" | "url" | "plan">;
+/** `plan`: of the group alone. */
+type SideOptions = Pick<OpenCutover, "settings" | "url" | "plan" | "group">;
 
 const sideOf = (options: SideOptions): FileSide => {
   const { source } = options.settings;
   return source.kind === "sqlite" ? sqliteSide(options, source.path) : duckDbSide(options, source);
 };
 
-function sqliteSide({ settings: { pipeline, stateDirectory }, plan }: SideOptions, path: string): FileSide {
+function sqliteSide({ settings: { pipeline, stateDirectory }, plan, group }: SideOptions, path: string): FileSide {
   const fence = openSqliteFence({ path, pipeline });
-  const numbers = openSqliteNumbers(path);
-  const inspector = openSqliteInspector(path, { group: theGroup });
-  const home = openSqliteTarget({ path, pipeline, lockDirectory: stateDirectory });
-  const reader: OpenReader = (targetText) => Promise.resolve(openSqliteRowReader({ path, pipeline, group: theGroup, plan, targetText }));
+  const numbers = numbersOf(path, plan.tables);
+  const inspector = openSqliteInspector(path, { group });
+  const home = openSqliteTarget({ path, pipeline, group, lockDirectory: stateDirectory });
+  const reader: OpenReader = (targetText) => Promise.resolve(openSqliteRowReader({ path, pipeline, group, plan, targetText }));
   return {
     fence,
     numbers,
@@ -158,7 +152,7 @@ function sqliteSide({ settings: { pipeline, stateDirectory }, plan }: SideOption
     reader,
     standing: reader,
     arrive: (marker, given) => {
-      comeHome({ path, group: theGroup, marker, numbers: given });
+      comeHome({ path, group, marker, numbers: given });
       return Promise.resolve();
     },
     [Symbol.asyncDispose]: async () => {
@@ -170,12 +164,18 @@ function sqliteSide({ settings: { pipeline, stateDirectory }, plan }: SideOption
   };
 }
 
+function numbersOf(path: string, tables: readonly TablePlan[]): SourceNumbers {
+  const numbers = openSqliteNumbers(path);
+  const ours = new Set(tables.map(({ source }) => source));
+  return { given: () => numbers.given().filter(({ table }) => ours.has(table)), [Symbol.dispose]: () => numbers[Symbol.dispose]() };
+}
+
 /** Its sequences are not carried over, so it gives no numbers that the target would have to go on from. */
 const noNumbers: SourceNumbers = { given: () => [], [Symbol.dispose]: () => {} };
 
-function duckDbSide({ settings, url, plan }: SideOptions, source: DuckDbSettings): FileSide {
+function duckDbSide({ settings, url, plan, group }: SideOptions, source: DuckDbSettings): FileSide {
   const { pipeline, stateDirectory } = settings;
-  const place = { path: source.path, pipeline, stateDirectory, group: theGroup };
+  const place = { path: source.path, pipeline, stateDirectory, group };
   // Beside the processes that compare and apply, which have the memory of the settings.
   const memoryMb = Math.max(200, Math.floor(source.memoryMb / 2));
   const keys = new Map(
@@ -195,7 +195,7 @@ function duckDbSide({ settings, url, plan }: SideOptions, source: DuckDbSettings
     arrive: async (marker, _numbers, signal) => {
       if (marker !== null) await fence.comeHome(marker, signal);
       // From here on the file is the application's alone, so nothing could be acknowledged to PostgreSQL: the next cutover opens it again.
-      await openWayBackDesk({ url, pipeline }).close(theGroup, signal);
+      await openWayBackDesk({ url, pipeline }).close(group, signal);
     },
     [Symbol.asyncDispose]: async () => {
       await home[Symbol.asyncDispose]();
@@ -206,7 +206,10 @@ function duckDbSide({ settings, url, plan }: SideOptions, source: DuckDbSettings
 }
 
 /** Of both sides, standing still. */
-function readersOf({ settings: { pipeline }, url, plan }: SideOptions, open: OpenReader): (signal: AbortSignal) => Promise<BothReaders> {
+function readersOf(
+  { settings: { pipeline }, url, plan, group }: SideOptions,
+  open: OpenReader,
+): (signal: AbortSignal) => Promise<BothReaders> {
   return async (signal) => {
     const held: AsyncDisposable[] = [];
     const close = async (): Promise<void> => {
@@ -218,7 +221,7 @@ function readersOf({ settings: { pipeline }, url, plan }: SideOptions, open: Ope
       const here = await open(text.ask, signal);
       held.push(here);
       const describe: DescribingReader["describe"] = (table) => here.describe(table);
-      const there = await openPostgresRowReader({ url, pipeline, group: theGroup, plan, describe, labelled: false }, signal);
+      const there = await openPostgresRowReader({ url, pipeline, group, plan, describe, labelled: false }, signal);
       held.push(there);
       return { source: here, target: there, [Symbol.asyncDispose]: close };
     } catch (thrown) {
@@ -228,7 +231,7 @@ function readersOf({ settings: { pipeline }, url, plan }: SideOptions, open: Ope
   };
 }
 
-function wayHome({ settings, url, plan }: SideOptions, { home, isHomeOpen }: FileSide): WayBack {
+function wayHome({ settings, url, plan, group }: SideOptions, { home, isHomeOpen }: FileSide): WayBack {
   const { pipeline, log, prefix } = settings;
   return new WayHome({
     desk: openWayBackDesk({ url, pipeline }),
@@ -238,7 +241,7 @@ function wayHome({ settings, url, plan }: SideOptions, { home, isHomeOpen }: Fil
       await using store = await openLog(log, `${prefix}-cutover`, systemClock);
       return await work(store);
     },
-    prefix: backPrefix(prefix),
+    prefix: backPrefix(prefix, group),
     plan,
     clock: systemClock,
   });

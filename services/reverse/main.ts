@@ -7,13 +7,16 @@ import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js"
 import type { Clock } from "../../core/clock.js";
 import type { Source } from "../../core/contracts/source.js";
 import type { Target } from "../../core/contracts/target.js";
-import { TailraceError } from "../../core/errors.js";
+import { isAbort, TailraceError } from "../../core/errors.js";
+import { GroupLoops } from "../../core/group-loops.js";
+import type { Service } from "../../core/status.js";
+import { together } from "../../core/supervise.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
-import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { wireSink } from "../sink/main.js";
 import { wireSource } from "../source/main.js";
 import { ReverseService } from "./reverse-service.js";
@@ -26,18 +29,63 @@ export interface ServiceHost {
 
 const never = new AbortController().signal;
 
-/** `url`: of PostgreSQL. Both ends are opened by `run`, and stand by until a cutover has opened the way back. */
-export async function openReverseService(settings: Settings, url: Secret, host: ServiceHost): Promise<ReverseService> {
+/** Groups come while this runs, as `apply` makes them. */
+const lookEveryMs = 5_000;
+
+/** `url`: of PostgreSQL. `groups`: as the file has them. */
+export async function openReverseService(
+  settings: Settings,
+  { url, groups }: { readonly url: Secret; readonly groups: () => readonly GroupId[] },
+  host: ServiceHost,
+): Promise<Service & AsyncDisposable> {
+  const { clock } = host;
+  const open = (group: GroupId): Promise<ReverseService> => openWayBack(settings, { url, group }, host);
+  // While the file is away nobody knows of others; whoever writes to it says what is wrong.
+  const known = (): readonly GroupId[] => {
+    try {
+      return groups();
+    } catch {
+      return [];
+    }
+  };
+  const loops = new GroupLoops({ name: "reverse", clock, first: await open(known()[0] ?? theGroup), open });
+  const look = async (signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      const there = known();
+      if (there.length > 0) loops.heard(there.map((id) => ({ id, name: String(id) })));
+      await clock.delay(lookEveryMs, signal);
+    }
+  };
+  return {
+    name: loops.name,
+    status: () => loops.status(),
+    run: async (signal) => {
+      try {
+        await together([(s) => loops.run(s), look], clock, signal);
+      } catch (thrown) {
+        if (!(signal.aborted && isAbort(thrown))) throw thrown;
+      }
+    },
+    [Symbol.asyncDispose]: () => loops[Symbol.asyncDispose](),
+  };
+}
+
+/** Both ends are opened by `run`, and stand by until a cutover has opened the way back. */
+async function openWayBack(
+  settings: Settings,
+  { url, group }: { readonly url: Secret; readonly group: GroupId },
+  host: ServiceHost,
+): Promise<ReverseService> {
   const { pipeline, source: file } = settings;
   const { clock } = host;
-  const prefix = backPrefix(settings.prefix);
+  const prefix = backPrefix(settings.prefix, group);
   let tables: readonly TableId[] = [];
   const openSource = async (): Promise<Source> => {
-    const source = await openPostgresSource({ url, pipeline, group: theGroup, clock }, never);
+    const source = await openPostgresSource({ url, pipeline, group, clock }, never);
     tables = source.tables;
     return source;
   };
-  const open = targetOf(settings, clock);
+  const open = targetOf(settings, group, clock);
   const openTarget = async (signal: AbortSignal): Promise<Target> => {
     const target = await open(signal);
     if ((await target.plan(signal)) !== null) return target;
@@ -48,12 +96,19 @@ export async function openReverseService(settings: Settings, url: Secret, host: 
   };
   const source = await wireSource(
     settings,
-    { prefix, connector: "postgresql", retention: file.kind === "sqlite" ? file.log : watched, tables: () => tables, openSource },
+    {
+      prefix,
+      connector: "postgresql",
+      retention: file.kind === "sqlite" ? file.log : watched,
+      tables: () => tables,
+      groups: () => [group],
+      openSource,
+    },
     host,
   );
   try {
-    const sink = await wireSink(settings, { prefix, direction: "reverse", openTarget }, host);
-    return new ReverseService({ pipeline, clock, source, sink });
+    const sink = await wireSink(settings, { prefix, group, direction: "reverse", openTarget, onPlan: () => {} }, host);
+    return new ReverseService({ pipeline, group, clock, source, sink });
   } catch (thrown) {
     await source[Symbol.asyncDispose]();
     throw thrown;
@@ -66,9 +121,14 @@ const watched = { retain: "applied", maxBytes: 1 << 30 } as const;
 const homeAgainMs = 10;
 const homeWaitMs = 60_000;
 
-function targetOf({ source: file, pipeline, stateDirectory }: Settings, clock: Clock): (signal: AbortSignal) => Promise<Target> {
+function targetOf(
+  { source: file, pipeline, stateDirectory }: Settings,
+  group: GroupId,
+  clock: Clock,
+): (signal: AbortSignal) => Promise<Target> {
   const { path } = file;
-  if (file.kind === "sqlite") return () => Promise.resolve(openSqliteTarget({ path, pipeline, lockDirectory: stateDirectory, clock }));
+  if (file.kind === "sqlite")
+    return () => Promise.resolve(openSqliteTarget({ path, pipeline, group, lockDirectory: stateDirectory, clock }));
   const { memoryMb } = file;
   let isFirst = true;
   return async (signal) => {

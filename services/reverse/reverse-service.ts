@@ -5,12 +5,15 @@
 import type { Clock } from "../../core/clock.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { isAbort } from "../../core/errors.js";
+import type { GroupService } from "../../core/group-loops.js";
+import type { GroupId } from "../../core/vocabulary/ids.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
 import { together } from "../../core/supervise.js";
 
 type Part = Service & AsyncDisposable;
 
 export interface ReverseParts {
+  readonly group: GroupId;
   readonly pipeline: string;
   readonly clock: Clock;
   /** Reads PostgreSQL. */
@@ -22,10 +25,14 @@ export interface ReverseParts {
 /** What is worst of two is what the whole is. */
 const worstFirst: readonly ServiceState[] = ["stopped", "waiting", "starting", "standing-by", "paused", "running", "ended"];
 
-export class ReverseService implements Service, AsyncDisposable {
+export class ReverseService implements GroupService {
   readonly name = "reverse";
 
   constructor(private readonly parts: ReverseParts) {}
+
+  get group(): GroupId {
+    return this.parts.group;
+  }
 
   async run(signal: AbortSignal): Promise<void> {
     const { source, sink, clock } = this.parts;

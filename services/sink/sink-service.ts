@@ -7,16 +7,20 @@ import { disposeQuietly } from "../../core/dispose.js";
 import { asTailraceError, describeError, explainError, TailraceError } from "../../core/errors.js";
 import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Histogram, Metrics } from "../../core/metrics.js";
-import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
+import type { GroupService } from "../../core/group-loops.js";
+import type { ServiceState, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
-import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
+import { type GroupId, type OwnerEpoch, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
+import type { TargetPlan } from "../../core/contracts/plan.js";
+import { groupsOf } from "../../core/plan/groups.js";
 import { applier } from "./applier.js";
 import { mayBeMended } from "./widen.js";
 
 export interface SinkServiceOptions {
   readonly pipeline: string;
-  readonly group: GroupId;
+  /** null: the first of the plan, whichever that is when it is first read. */
+  readonly group: GroupId | null;
   readonly direction: Direction;
   readonly clock: Clock;
   readonly log: Logger;
@@ -24,8 +28,16 @@ export interface SinkServiceOptions {
   readonly store: LogStore;
   readonly publisher: AppliedPublisher;
   readonly openTarget: (signal: AbortSignal) => Promise<Target>;
-  /** `tables`: all that the log may hold changes of. `ahead` hears of windows that the reader has ready while one is applied. */
-  readonly openReader: (tables: readonly TableId[], ahead: Ahead) => LogReader;
+  /** `ahead` hears of windows that the reader has ready while one is applied. */
+  readonly openReader: (what: Readable, ahead: Ahead) => LogReader;
+  /** Whenever a session has read it, before the target is owned. */
+  readonly onPlan: (plan: TargetPlan, group: GroupId) => void;
+}
+/** `tables`: those of the group that the log may hold changes of. `elsewhere`: those of other groups. */
+export interface Readable {
+  readonly group: GroupId;
+  readonly tables: readonly TableId[];
+  readonly elsewhere: readonly TableId[];
 }
 export type Ahead = (window: Window, signal: AbortSignal) => Promise<void>;
 
@@ -33,11 +45,13 @@ const takeoverMs = 3_000;
 const watchMs = 500;
 const lookAgainMs: readonly number[] = [500, 1_000, 2_000, 4_000];
 
-export class SinkService implements Service, AsyncDisposable {
+export class SinkService implements GroupService {
   readonly name = "sink";
   readonly #options: SinkServiceOptions;
   readonly #meters: SinkMeters;
   #situation: Situation;
+  #group: GroupId | null;
+  #follows = false;
   #applied: AppliedCut | null = null;
   #reader: LogReader | null = null;
   #paused = false;
@@ -47,6 +61,7 @@ export class SinkService implements Service, AsyncDisposable {
 
   constructor(options: SinkServiceOptions) {
     this.#options = options;
+    this.#group = options.group;
     this.#meters = new SinkMeters(options.metrics);
     this.#situation = { state: "starting", sinceMs: options.clock.wallMs(), error: null, attempt: null };
   }
@@ -59,6 +74,16 @@ export class SinkService implements Service, AsyncDisposable {
     return supervise({ name: this.name, clock, log, onChange, session: (alive, s) => this.#patiently(alive, s) }, signal);
   }
 
+  /** null: no plan was read yet. */
+  get group(): GroupId | null {
+    return this.#group;
+  }
+
+  /** Null: no plan was applied by it, or it is not at work. */
+  get applied(): AppliedCut | null {
+    return this.#applied;
+  }
+
   status(): ServiceStatus {
     const { error, attempt, sinceMs } = this.#situation;
     const wallMs = this.#options.clock.wallMs();
@@ -69,7 +94,7 @@ export class SinkService implements Service, AsyncDisposable {
       pipeline: this.#options.pipeline,
       state: this.#state(),
       why: error === null ? this.#why() : explainError(error),
-      code: error?.code ?? null,
+      code: error?.code ?? (this.#isFollowing() ? "cutover.switched" : null),
       attempt: attempt === null ? null : { n: attempt.n, nextInMs: Math.max(0, attempt.nextAtMs - wallMs) },
       sinceMs: wallMs - sinceMs,
       position: this.#applied === null ? null : formatPosition(this.#applied.position),
@@ -91,10 +116,16 @@ export class SinkService implements Service, AsyncDisposable {
   }
 
   #state(): ServiceState {
+    if (this.#isFollowing()) return "standing-by";
     return this.#situation.state === "running" && this.#paused ? "paused" : this.#situation.state;
   }
 
+  #isFollowing(): boolean {
+    return this.#situation.state === "running" && this.#follows;
+  }
+
   #why(): string | null {
+    if (this.#isFollowing()) return "the group was switched over: the log is followed, and no row is written";
     if (this.#paused) return "paused by the operator: `tailrace resume` goes on";
     const reader = this.#reader?.state();
     if (reader?.kind === "undecided") return `the cut ${formatPosition(reader.position)} lacks records; a start of the source decides`;
@@ -127,7 +158,7 @@ export class SinkService implements Service, AsyncDisposable {
   }
 
   async #session(alive: () => void, signal: AbortSignal): Promise<void> {
-    const { group, direction, openTarget, openReader } = this.#options;
+    const { direction, openTarget, openReader, onPlan } = this.#options;
     await using target = await openTarget(signal);
     const plan = await target.plan(signal);
     if (plan === null)
@@ -135,11 +166,20 @@ export class SinkService implements Service, AsyncDisposable {
         what: "the target holds no plan of this pipeline",
         where: { pipeline: this.#options.pipeline },
       });
+    const groups = groupsOf(plan);
+    const group = (this.#group ??= groups[0]?.id ?? theGroup);
+    onPlan(plan, group);
+    if (!groups.some(({ id }) => id === group))
+      throw new TailraceError("plan.missing", { what: "The plan has no such group", where: { pipeline: this.#options.pipeline, group } });
     this.#paused = await target.paused(group, signal);
-    await using session = await target.own({ group, direction, takeoverMs }, signal);
+    // Alone it has nothing to move on for: no other group's changes are kept because of it.
+    const whenSwitched = groups.length > 1 ? "follow" : "reject";
+    await using session = await target.own({ group, direction, takeoverMs, whenSwitched }, signal);
+    this.#follows = session.follows;
     // Tables that an earlier plan had are among them: a cut from then counts their records.
-    const known = await target.totals(group, signal);
-    await using reader = openReader([...known.keys()], (window, s) => session.stage(window, s));
+    const tables = [...(await target.totals(group, signal)).keys()];
+    const elsewhere = await target.elsewhere(group, signal);
+    await using reader = openReader({ group, tables, elsewhere }, (window, s) => session.stage(window, s));
     this.#reader = reader;
     this.#applied = session.applied;
     const onOpen = (): void => {
@@ -148,7 +188,7 @@ export class SinkService implements Service, AsyncDisposable {
     };
     try {
       await together(
-        [(s) => this.#apply(session, reader, { alive, onOpen }, s), (s) => this.#watch(target, session, s)],
+        [(s) => this.#apply({ session, reader, group }, { alive, onOpen }, s), (s) => this.#watch({ target, session, group }, s)],
         this.#options.clock,
         signal,
       );
@@ -167,12 +207,11 @@ export class SinkService implements Service, AsyncDisposable {
   }
 
   #apply(
-    session: TargetSession,
-    reader: LogReader,
+    { session, reader, group }: { readonly session: TargetSession; readonly reader: LogReader; readonly group: GroupId },
     { alive, onOpen }: { readonly alive: () => void; readonly onOpen: () => void },
     signal: AbortSignal,
   ): Promise<void> {
-    const { group, publisher, clock, log } = this.#options;
+    const { publisher, clock, log } = this.#options;
     let startedMs = clock.monotonicMs();
     const onApplied = (applied: AppliedCut, window: Window, counts: ReadonlyMap<TableId, Conservation>): void => {
       alive();
@@ -194,9 +233,14 @@ export class SinkService implements Service, AsyncDisposable {
   }
 
   /** Asked on a connection of its own, which may fail where the session does not; whether the session lives is the session's to say. */
-  async #watch(target: Target, session: TargetSession, signal: AbortSignal): Promise<void> {
-    const { clock, group, log } = this.#options;
-    const { epoch } = session;
+  async #watch(
+    { target, session, group }: { readonly target: Target; readonly session: TargetSession; readonly group: GroupId },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, log } = this.#options;
+    // Of a direction that is not active, nobody's epoch is ours: it is the other's that must not change.
+    let { epoch }: { epoch: OwnerEpoch | null } = session;
+    if (session.follows) epoch = (await target.watch(group, signal)).owner;
     for (;;) {
       await clock.delay(watchMs, signal);
       session.assertOwned();
@@ -209,7 +253,7 @@ export class SinkService implements Service, AsyncDisposable {
       if (owner !== epoch)
         throw new TailraceError("target.fenced", {
           what: "Another sink has taken over, or the plan was changed",
-          where: { ours: epoch, newest: owner },
+          where: { ours: session.epoch, newest: owner },
         });
       if (paused === this.#paused) continue;
       this.#paused = paused;

@@ -6,14 +6,14 @@ import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
 import type { Retention } from "../../core/capture/retention.js";
 import type { Clock } from "../../core/clock.js";
 import type { Source } from "../../core/contracts/source.js";
-import { LogAppliedFollower } from "../../core/log/applied-board.js";
+import { LogAppliedFollower } from "../../core/log/applied-follower.js";
 import { PatientStore } from "../../core/log/patient-store.js";
 import { CutLogWriter } from "../../core/log/writer.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Settings } from "../../core/settings.js";
 import { countedTopics } from "../../core/topics.js";
-import { type TableId, theGroup, writerId } from "../../core/vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup, writerId } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
@@ -34,16 +34,20 @@ export interface ServiceHost {
   readonly clock: Clock;
 }
 
-/**
- * `tables`: those that are or were captured (the installed capture objects say); asked again for each session, since `apply` may add some. Opens the
- * log's client; the source file is opened by `run`.
- */
-export function openSourceService(settings: Settings, tables: () => readonly TableId[], host: ServiceHost): Promise<SourceService> {
+export interface Captured {
+  /** Those that are or were captured. */
+  readonly tables: () => readonly TableId[];
+  /** Of those that are. */
+  readonly groups: () => readonly GroupId[];
+}
+
+/** `captured`: as the installed capture objects say; asked again for each session, since `apply` may add some. Opens the log's client; the source file is opened by `run`. */
+export function openSourceService(settings: Settings, captured: Captured, host: ServiceHost): Promise<SourceService> {
   // A source that keeps no log of its own has nothing to limit.
   const retention = settings.source.kind === "sqlite" ? settings.source.log : ({ retain: "applied", maxBytes: 0 } as const);
   const openSource = (): Promise<Source> => openSourceOf(settings, host.clock);
   const { prefix, source } = settings;
-  return wireSource(settings, { prefix, connector: source.kind, retention, tables, openSource }, host);
+  return wireSource(settings, { prefix, connector: source.kind, retention, ...captured, openSource }, host);
 }
 
 export interface SourceWiring {
@@ -53,17 +57,19 @@ export interface SourceWiring {
   readonly retention: Retention;
   /** Asked again for each session. */
   readonly tables: () => readonly TableId[];
+  /** Groups whose sinks read this log. */
+  readonly groups: () => readonly GroupId[];
   readonly openSource: () => Promise<Source>;
 }
 
 /** Any source behind the log that the settings mean: both directions are wired alike. */
 export async function wireSource(settings: Settings, wiring: SourceWiring, host: ServiceHost): Promise<SourceService> {
   const { pipeline } = settings;
-  const { prefix, connector, tables, retention, openSource } = wiring;
+  const { prefix, connector, tables, groups, retention, openSource } = wiring;
   const { clock, log, metrics } = host;
   const store = new PatientStore(await openLog(settings.log, `${prefix}-source`, clock), clock);
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
-  const follower = new LogAppliedFollower(store, clock, prefix);
+  const follower = new LogAppliedFollower({ store, clock, prefix, groups });
   const writer = new CutLogWriter({
     store,
     decoder: createDecoder({ registry }),

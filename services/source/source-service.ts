@@ -14,6 +14,7 @@ import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
 import { type Situation, supervise, together } from "../../core/supervise.js";
+import { leastEnds } from "../../core/log/applied-view.js";
 import { cutsTopic } from "../../core/topics.js";
 import { offset, type WriterEpoch } from "../../core/vocabulary/ids.js";
 import { formatPosition, type Position, samePosition } from "../../core/vocabulary/position.js";
@@ -74,7 +75,7 @@ export class SourceService implements Service, AsyncDisposable {
   status(): ServiceStatus {
     const { state, error, attempt, sinceMs } = this.#situation;
     const wallMs = this.#options.clock.wallMs();
-    const applied = this.#options.follower.current();
+    const applied = this.#options.follower.current().least;
     const lag = this.#lag(applied);
     return {
       service: "source",
@@ -169,28 +170,31 @@ export class SourceService implements Service, AsyncDisposable {
   async #housekeep({ source, session, reached }: Writing, signal: AbortSignal): Promise<void> {
     const { clock, follower, store, prefix } = this.#options;
     let trimmed: Position | null = null;
-    let compared: Position | null = null;
+    const compared = new Set<AppliedCut>();
     let pruned: Position | null = null;
     for (;;) {
       await clock.delay(housekeepingMs, signal);
       const applied = follower.current();
-      this.#meters.lag(this.#lag(applied));
+      this.#meters.lag(this.#lag(applied.least));
       await session.verifyTail(signal);
-      const ours = applied?.logId === session.logId ? applied : null;
-      if (ours !== null && ours.position !== compared) {
-        if (!source.recognises(ours.position, ours.anchor)) throw otherPast(ours.position);
-        compared = ours.position;
+      const all = applied.all.every(({ logId }) => logId === session.logId) ? applied.all : [];
+      const ours = all.length === 0 ? null : applied.least;
+      for (const cut of all) {
+        if (compared.has(cut)) continue;
+        if (!source.recognises(cut.position, cut.anchor)) throw otherPast(cut.position);
       }
+      compared.clear();
+      for (const cut of all) compared.add(cut);
       const below = this.#keeper.forgetBelow(source, { applied: ours?.position ?? null, acknowledged: reached.acknowledged });
       if (below !== null && (pruned === null || !samePosition(below, pruned))) {
         pruned = below;
         await source.prune(below);
       }
       // Offsets of an older session may be of records that the log has lost since, and given out again.
-      if (ours === null || ours.epoch !== session.epoch || ours.position === trimmed) continue;
+      if (ours === null || all.some(({ epoch }) => epoch !== session.epoch) || ours.position === trimmed) continue;
       trimmed = ours.position;
       const cuts = cutsTopic(prefix);
-      await store.trim(new Map([...ours.ends, [cuts, [ours.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
+      await store.trim(new Map([...leastEnds(all), [cuts, [ours.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
       passing("source.store-trimmed");
     }
   }

@@ -36,7 +36,7 @@ async function cost(options: FinalCheckOptions, signal: AbortSignal): ReturnType
   const { sides, store } = options;
   const proof = await newestProof(options, signal);
   if (proof === null || sides.changes === null) return unproven;
-  const chunks = await store.chunks(proof.run, signal);
+  const chunks = (await store.chunks(proof.run, signal)).filter(({ table }) => options.tables.includes(table));
   const bounds = boundsOf(chunks);
   const dirty = new Set<string>();
   const dirtyChunks = new Set<string>();
@@ -64,6 +64,7 @@ async function check(options: FinalCheckOptions, at: Position, signal: AbortSign
   const { rowsRead, ledger } = await follow(options, proof, at, signal);
   const different = ledger
     .results()
+    .filter(({ table }) => options.tables.includes(table))
     .reduce((sum, { missing, extra, changed, unsettled }) => sum + missing + extra + changed + unsettled, 0);
   return { equal: different === 0, rowsRead, different };
 }

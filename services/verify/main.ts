@@ -5,6 +5,7 @@ import { readDirection } from "../../connectors/postgres/direction.js";
 import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
 import { openPostgresLeading } from "../../connectors/postgres/source/leading.js";
 import { openTargetText } from "../../connectors/postgres/target-text.js";
+import { forwardGroups } from "../../connectors/postgres/cutover/forward-groups.js";
 import { connectTarget } from "../../connectors/postgres/connect.js";
 import { openVerificationStore } from "../../connectors/postgres/verification-store.js";
 import { openSqliteRequests } from "../../connectors/sqlite/requests.js";
@@ -18,9 +19,10 @@ import type { VerificationStore } from "../../core/contracts/verification.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { TailraceError } from "../../core/errors.js";
 import type { TargetText } from "../../core/mapping/hashed-row.js";
+import { groupsOf, planOfGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
-import { type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
@@ -35,23 +37,24 @@ export interface VerifierHost {
   readonly clock: Clock;
   /** How long a target that does not move is waited for. */
   readonly stallMs: number;
+  /** Only this group's tables; absent: all. */
+  readonly group?: GroupId;
 }
 
 /** `url`: of the target, or of the embedded PostgreSQL that the caller holds. Rejects with `plan.missing` before `apply`. */
 export async function openVerifier(settings: Settings, url: Secret, host: VerifierHost, signal: AbortSignal): Promise<Verifier> {
   const { pipeline } = settings;
-  const group = theGroup;
   const held: AsyncDisposable[] = [];
   const hold = <T extends AsyncDisposable>(it: T): T => {
     held.unshift(it);
     return it;
   };
   try {
-    const plan = await planOf(settings, url, signal);
+    const { plan, group } = await scopeOf({ url, pipeline }, { whole: await planOf(settings, url, signal), group: host.group }, signal);
     const text = hold(openTargetText(url));
-    const store = hold(await openVerificationStore({ url, pipeline, group }, signal));
-    const opening = { settings, url, plan, targetText: text.ask, host, store, hold };
-    const direction = await readDirection({ url, pipeline, group }, signal);
+    const store = hold(await openVerificationStore({ url, pipeline, group: theGroup }, signal));
+    const opening = { settings, url, plan, group: group ?? theGroup, targetText: text.ask, host, store, hold };
+    const direction = group === null ? "forward" : await readDirection({ url, pipeline, group }, signal);
     const compared = direction === "forward" ? await openForward(opening, signal) : await openReverse(opening, signal);
     return { plan, store, ...compared, [Symbol.asyncDispose]: () => disposeAll(held) };
   } catch (thrown) {
@@ -64,6 +67,7 @@ interface Opening {
   readonly settings: Settings;
   readonly url: Secret;
   readonly plan: TargetPlan;
+  readonly group: GroupId;
   readonly targetText: TargetText;
   readonly host: VerifierHost;
   readonly store: VerificationStore;
@@ -71,11 +75,11 @@ interface Opening {
 }
 type Compared = Pick<Verifier, "sides" | "requests" | "repairs" | "finalCheck">;
 
-async function openForward({ settings, url, plan, targetText, host, store, hold }: Opening, signal: AbortSignal): Promise<Compared> {
+async function openForward({ settings, url, plan, group, targetText, host, store, hold }: Opening, signal: AbortSignal): Promise<Compared> {
   const { pipeline } = settings;
   const reader = hold(openSourceReader(settings, { plan, targetText }, host));
   const describe: Parameters<typeof openPostgresRowReader>[0]["describe"] = (table) => reader.describe(table);
-  const target = hold(await openPostgresRowReader({ url, pipeline, group: theGroup, plan, describe }, signal));
+  const target = hold(await openPostgresRowReader({ url, pipeline, group, plan, describe }, signal));
   const requests = openSourceRequests(settings, host);
   hold({ [Symbol.asyncDispose]: async () => requests[Symbol.dispose]() });
   const sides: Sides = { direction: "forward", source: reader, target, changes: reader, ...common(plan, host) };
@@ -83,7 +87,7 @@ async function openForward({ settings, url, plan, targetText, host, store, hold 
 }
 
 /** While applications write to PostgreSQL. */
-async function openReverse({ settings, url, plan, targetText, host, hold }: Opening, signal: AbortSignal): Promise<Compared> {
+async function openReverse({ settings, url, plan, group, targetText, host, hold }: Opening, signal: AbortSignal): Promise<Compared> {
   const { pipeline, source } = settings;
   if (source.kind !== "sqlite") {
     throw new TailraceError("not-yet", {
@@ -91,9 +95,9 @@ async function openReverse({ settings, url, plan, targetText, host, hold }: Open
       where: { path: source.path },
     });
   }
-  const following = hold(openSqliteFollowing({ path: source.path, pipeline, group: theGroup, plan, targetText }));
+  const following = hold(openSqliteFollowing({ path: source.path, pipeline, group, plan, targetText }));
   const describe: SqliteFollowing["describe"] = (table) => following.describe(table);
-  const leading = hold(await openPostgresLeading({ url, pipeline, group: theGroup, plan, describe, clock: host.clock }, signal));
+  const leading = hold(await openPostgresLeading({ url, pipeline, group, plan, describe, clock: host.clock }, signal));
   const parts = { leading, following, ...common(plan, host) };
   const sides = backSides({ ...parts, standing: false });
   return {
@@ -148,6 +152,30 @@ export function openVerifyService(settings: Settings, url: Secret, host: Service
 }
 
 const serviceStallMs = 60_000;
+
+interface Scope {
+  readonly plan: TargetPlan;
+  /** The only one of the plan's tables; null: they are of several, which stream forward. */
+  readonly group: GroupId | null;
+}
+
+/**
+ * The group that is asked for; else all that stream forward. What the application has taken over streams the other way: its rows are ahead of the file's, and
+ * no applied cut speaks of them. Where all have been taken over, the first.
+ */
+async function scopeOf(
+  place: Parameters<typeof forwardGroups>[0],
+  { whole, group }: { readonly whole: TargetPlan; readonly group: GroupId | undefined },
+  signal: AbortSignal,
+): Promise<Scope> {
+  const groups = groupsOf(whole);
+  const forward = group === undefined ? await forwardGroups(place, groups, signal) : groups.filter(({ id }) => id === group);
+  const [first = groups[0], ...others] = forward;
+  if (others.length === 0)
+    return first === undefined ? { plan: whole, group: theGroup } : { plan: planOfGroup(whole, first.id), group: first.id };
+  const ids = new Set(forward.map(({ id }) => id));
+  return { plan: { ...whole, tables: whole.tables.filter((table) => ids.has(table.group)) }, group: null };
+}
 
 async function planOf({ pipeline }: Settings, url: Secret, signal: AbortSignal): Promise<TargetPlan> {
   await using target = await connectTarget({ url, pipeline }, signal);

@@ -14,15 +14,22 @@ export async function newestProof(
   signal: AbortSignal,
 ): Promise<RunRecord | null> {
   const runs = await store.runs(lookedAt, signal);
-  const isWhole = (run: RunRecord): boolean =>
-    run.whole && run.state === "done" && tables.every((table) => run.tables.some((result) => result.table === table));
+  const covers = (run: RunRecord): boolean => tables.every((table) => run.tables.some((result) => result.table === table));
+  const isWhole = (run: RunRecord): boolean => run.whole && run.state === "done" && covers(run);
   const at = runs.findIndex(isWhole);
   const done = runs[at];
   if (done === undefined) return null;
   let { proven } = done;
   // By where they begin: one may carry on what another has carried to there.
   for (const other of runs.toSorted((a, b) => comparePositions(a.since, b.since))) {
-    if (other.whole && other.since.history === proven.history && !isAbove(other.since, proven) && isAbove(other.proven, proven))
+    // One that left a table out says nothing of what became of it meanwhile.
+    if (
+      other.whole &&
+      covers(other) &&
+      other.since.history === proven.history &&
+      !isAbove(other.since, proven) &&
+      isAbove(other.proven, proven)
+    )
       proven = other.proven;
   }
   return { ...done, proven };

@@ -106,7 +106,7 @@ describe("the command", () => {
     expect([settings.code, settings.stdout]).toEqual([2, ""]);
     expect(JSON.parse(settings.stderr)).toEqual({
       code: "settings.refused",
-      message: "nope is not a setting; known here: pipeline, source, log, target, tables, errors, snapshot, verify, http, routes",
+      message: "nope is not a setting; known here: pipeline, source, log, target, tables, groups, errors, snapshot, verify, http, routes",
       where: { file: join(directory, "tailrace.yaml"), line: 3 },
       remedy: "Mend the lines named and run the command again",
       retryable: false,

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { AppliedCut } from "../../../core/contracts/log.js";
 import type { TargetPlan } from "../../../core/contracts/plan.js";
-import type { Conservation, Direction, Passed, StaleTable, Target, TargetSession } from "../../../core/contracts/target.js";
+import type { Conservation, Direction, Passed, Target, TargetSession } from "../../../core/contracts/target.js";
 import { disposeQuietly } from "../../../core/dispose.js";
 import { TailraceError } from "../../../core/errors.js";
 import { appliedCutFromJson } from "../../../core/log/applied-cut-json.js";
@@ -67,7 +67,7 @@ class DuckDbTarget implements Target {
   }
 
   /** The rows of the file are the application's own: none is ever stale. What is to be in the file itself is made by the first owner. */
-  prepare(plan: TargetPlan, _announce: (stale: readonly StaleTable[]) => Promise<void>): Promise<void> {
+  prepare(plan: TargetPlan, _announce: Parameters<Target["prepare"]>[1]): Promise<void> {
     this.#refuse(plan);
     const before = this.#board.plan();
     if (before !== null && isDeepStrictEqual(before.plan, plain(plan))) return Promise.resolve();
@@ -75,6 +75,11 @@ class DuckDbTarget implements Target {
     const former = [...new Set<string>(known)].filter((table) => plan.tables.every(({ source }) => source !== table));
     this.#board.storePlan({ version: (before?.version ?? 0) + 1, plan, former });
     return Promise.resolve();
+  }
+
+  /** Its log holds the changes of its own tables alone. */
+  elsewhere(): Promise<readonly TableId[]> {
+    return Promise.resolve([]);
   }
 
   plan(): Promise<TargetPlan | null> {

@@ -35,6 +35,7 @@ const homeWaitMs = 60_000;
 
 export class DuckDbSession implements TargetSession {
   readonly epoch: OwnerEpoch;
+  readonly follows = false;
   readonly #context: ApplyContext;
   #state: FileState;
   #busy = false;

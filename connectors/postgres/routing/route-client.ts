@@ -7,6 +7,7 @@
  *
  * A source that one process has at a time (DuckDB) is let go of when the route leaves it: no work runs there by then, and none begins before that has ended.
  */
+import { groupNumber } from "./group-number.js";
 import { isFencedOff, isLockedOut, type Route } from "./route.js";
 import { RouteFollower } from "./route-follower.js";
 
@@ -17,8 +18,8 @@ export interface RouteOptions {
   /** PostgreSQL, where tailrace.route is. A role that may read that table is enough. */
   readonly url: string;
   readonly pipeline: string;
-  /** Default: 1, the only group there is until groups can be declared. */
-  readonly group?: number;
+  /** By its name in `groups:`, or its number. Default: `main`, all tables that no group names. */
+  readonly group?: string | number;
   /** Cut off from PostgreSQL for so long, nothing is written any more (default 5 s). */
   readonly leaseMs?: number;
   /**
@@ -58,10 +59,11 @@ export class RouteClient implements AsyncDisposable {
   /** Rejects when PostgreSQL cannot be asked. */
   static async open(options: RouteOptions): Promise<RouteClient> {
     const client = new RouteClient(options);
+    const { group = 1 } = options;
     client.#follower = await RouteFollower.open({
       url: options.url,
       pipeline: options.pipeline,
-      group: options.group ?? 1,
+      group: typeof group === "number" ? group : await groupNumber(options.url, options.pipeline, group),
       leaseMs: options.leaseMs ?? 5_000,
       onChange: (route) => options.onChange?.(route),
       onFresh: () => {

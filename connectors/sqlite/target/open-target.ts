@@ -5,7 +5,7 @@
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { AppliedCut } from "../../../core/contracts/log.js";
 import type { TargetPlan } from "../../../core/contracts/plan.js";
-import type { Conservation, Direction, Passed, StaleTable, Target, TargetSession } from "../../../core/contracts/target.js";
+import type { Conservation, Direction, Passed, Target, TargetSession } from "../../../core/contracts/target.js";
 import { TailraceError } from "../../../core/errors.js";
 import { type GroupId, type OwnerEpoch, type PipelineId, type TableId, theGroup } from "../../../core/vocabulary/ids.js";
 import { type Database, openDatabase, withSqliteErrors } from "../database.js";
@@ -20,6 +20,8 @@ export interface SqliteTargetOptions {
   readonly pipeline: PipelineId;
   /** Where the lock lies; all processes that may open this target must name the same. */
   readonly lockDirectory: string;
+  /** Whose tables; default: `main`. Each group has its own owner and its own place in the log that it takes from. */
+  readonly group?: GroupId;
   /** Whose changes it takes; default: those that come back. */
   readonly direction?: Direction;
   readonly clock?: Clock;
@@ -31,9 +33,11 @@ const busyTimeoutMs = 5_000;
 
 class SqliteTarget implements Target {
   readonly #direction: Direction;
+  readonly #group: GroupId;
 
   constructor(private readonly options: SqliteTargetOptions) {
     this.#direction = options.direction ?? "reverse";
+    this.#group = options.group ?? theGroup;
   }
 
   async preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]> {
@@ -45,7 +49,7 @@ class SqliteTarget implements Target {
   }
 
   /** The rows of the file are the application's own: none is ever stale. */
-  async prepare(plan: TargetPlan, _announce: (stale: readonly StaleTable[]) => Promise<void>, signal: AbortSignal): Promise<void> {
+  async prepare(plan: TargetPlan, _announce: Parameters<Target["prepare"]>[1], signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#ask((database) =>
       immediately(database, () => {
@@ -75,6 +79,11 @@ class SqliteTarget implements Target {
     return this.#ask((database) => (state.isPrepared(database) ? state.readTotals(database, group) : new Map()));
   }
 
+  /** Its log holds the changes of its own tables alone. */
+  elsewhere(): Promise<readonly TableId[]> {
+    return Promise.resolve([]);
+  }
+
   async setPaused(group: GroupId, paused: boolean, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (!this.#ask((database) => state.setPaused(database, group, paused))) throw this.#missing();
@@ -96,7 +105,7 @@ class SqliteTarget implements Target {
   ): Promise<TargetSession> {
     const { path, pipeline, lockDirectory, clock = systemClock } = this.options;
     if (this.#ask((database) => state.readState(database, claim.group)) === null) throw this.#missing();
-    const lock = await takeTargetLock({ path, directory: lockDirectory, clock, waitMs: claim.takeoverMs }, signal);
+    const lock = await takeTargetLock({ path, group: claim.group, directory: lockDirectory, clock, waitMs: claim.takeoverMs }, signal);
     try {
       return SqliteSession.open({ path, place: { pipeline, group: claim.group, direction: claim.direction }, clock }, lock);
     } catch (thrown) {
@@ -107,7 +116,7 @@ class SqliteTarget implements Target {
 
   async destroy(_options: { readonly tables: boolean }, signal: AbortSignal): Promise<readonly string[]> {
     signal.throwIfAborted();
-    return this.#ask((database) => immediately(database, () => state.destroyState(database)));
+    return this.#ask((database) => immediately(database, () => state.destroyState(database, this.#group)));
   }
 
   /** Nothing to release: every question has closed its connection. */
@@ -118,11 +127,11 @@ class SqliteTarget implements Target {
     const { path, pipeline } = this.options;
     if (plan.pipeline !== pipeline)
       throw new TailraceError("internal", { what: `a plan of pipeline ${plan.pipeline} for a target of ${pipeline}` });
-    const there = state.readState(database, theGroup);
-    if (there !== null && there.pipeline !== pipeline) {
+    const other = state.otherPipeline(database, pipeline);
+    if (other !== null) {
       throw new TailraceError("source.other-pipeline", {
-        what: `Pipeline '${there.pipeline}' already writes back to this file`,
-        where: { path, pipeline: there.pipeline },
+        what: `Pipeline '${other}' already writes back to this file`,
+        where: { path, pipeline: other },
       });
     }
     refuseFaults(wayBackFaults(database, plan));
@@ -130,7 +139,7 @@ class SqliteTarget implements Target {
   }
 
   #place(): state.Place {
-    return { pipeline: this.options.pipeline, group: theGroup, direction: this.#direction };
+    return { pipeline: this.options.pipeline, group: this.#group, direction: this.#direction };
   }
 
   #ask<T>(work: (database: Database) => T): T {

@@ -76,6 +76,8 @@ export class SqliteSession implements TargetSession {
     return this.context.epoch;
   }
 
+  readonly follows = false;
+
   get applied(): AppliedCut | null {
     return this.#applied;
   }

@@ -79,6 +79,13 @@ export function readState(database: Database, group: GroupId): TargetState | nul
   };
 }
 
+/** Whoever else writes back to this file; null: nobody. */
+export function otherPipeline(database: Database, pipeline: PipelineId): string | null {
+  if (!isPrepared(database)) return null;
+  const name: unknown = database.prepare("SELECT pipeline FROM _cdc_applied WHERE pipeline <> ? LIMIT 1").pluck().get(pipeline);
+  return typeof name === "string" ? name : null;
+}
+
 /** In plan order, those of earlier plans behind them. */
 export function readTables(database: Database, group: GroupId): readonly StoredTable[] {
   const rows = database.prepare("SELECT plan, planned, repair FROM _cdc_plan WHERE grp = ? ORDER BY planned DESC, ordinal").all(group) as {
@@ -179,11 +186,14 @@ export function setPaused(database: Database, group: GroupId, paused: boolean): 
   );
 }
 
-/** Idempotent; what it did, as SQL. The application's tables are nobody's to drop. */
-export function destroyState(database: Database): readonly string[] {
-  const statements = Object.keys(tables)
-    .filter((name) => has(database, name))
-    .map((name) => `DROP TABLE ${name}`);
+/** Idempotent; what it did, as SQL. What other groups have stays. The application's tables are nobody's to drop. */
+export function destroyState(database: Database, group: GroupId): readonly string[] {
+  const present = Object.keys(tables).filter((name) => has(database, name));
+  const isShared = present.some((name) => database.prepare(`SELECT count(*) FROM ${name} WHERE grp <> ?`).pluck().get(group) !== 0);
+  const isOurs = (name: string): boolean => database.prepare(`SELECT count(*) FROM ${name} WHERE grp = ?`).pluck().get(group) !== 0;
+  const statements = isShared
+    ? present.filter(isOurs).map((name) => `DELETE FROM ${name} WHERE grp = ${group}`)
+    : present.map((name) => `DROP TABLE ${name}`);
   for (const statement of statements) database.exec(statement);
   return statements;
 }

@@ -1,6 +1,7 @@
-/** One sink per file, as there is one source: an exclusive transaction on a small file of our own, which ends with the process that holds it. */
+/** One sink per file and group, as there is one source: an exclusive transaction on a small file of our own, which ends with the process that holds it. */
 import type { Clock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
+import { type GroupId, theGroup } from "../../../core/vocabulary/ids.js";
 import { FileLock } from "../source-lock.js";
 
 export type TargetLock = FileLock;
@@ -9,13 +10,13 @@ const askAgainMs = 50;
 
 /** A holder that ends meanwhile is succeeded; one that does not, though it may be stopped, keeps us waiting and then standing by. */
 export async function takeTargetLock(
-  options: { readonly path: string; readonly directory: string; readonly clock: Clock; readonly waitMs: number },
+  options: { readonly path: string; readonly group: GroupId; readonly directory: string; readonly clock: Clock; readonly waitMs: number },
   signal: AbortSignal,
 ): Promise<TargetLock> {
-  const { path, directory, clock, waitMs } = options;
+  const { path, group, directory, clock, waitMs } = options;
   const deadline = clock.monotonicMs() + waitMs;
   for (;;) {
-    const lock = FileLock.take(path, directory, "target");
+    const lock = FileLock.take(path, directory, group === theGroup ? "target" : `target-${group}`);
     if (lock.kind === "ours") return lock.lock;
     if (clock.monotonicMs() >= deadline) {
       throw new TailraceError("target.standing-by", {

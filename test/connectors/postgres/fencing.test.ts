@@ -131,6 +131,7 @@ describe("fencing", () => {
       return {
         place: { pipeline: contractPipeline, group: theGroup, direction: "forward" },
         epoch: 0 as OwnerEpoch,
+        follows: false,
         tables: new Map(tables.map((table) => [table.plan.source, table])),
         former: new Set(),
         pipelined,

@@ -1,8 +1,10 @@
 /** A log in memory with a codec of JSON lines: what is tested is the protocol, not the wire format. */
+import { appliedView } from "../../../core/log/applied-view.js";
 import type { Clock } from "../../../core/clock.js";
 import { systemClock } from "../../../core/clock.js";
 import type {
   AppliedCut,
+  AppliedView,
   ChangeDecoder,
   DecodedRecord,
   EncodedPart,
@@ -11,6 +13,7 @@ import type {
   Window,
 } from "../../../core/contracts/log.js";
 import { TailraceError } from "../../../core/errors.js";
+import { Elsewhere } from "../../../core/log/elsewhere.js";
 import { CutLogReader } from "../../../core/log/reader.js";
 import type { LogReaderOptions, ReaderLimits } from "../../../core/log/reader-options.js";
 import { CutLogWriter } from "../../../core/log/writer.js";
@@ -83,6 +86,8 @@ export class LogContext {
   readonly log = new MemoryLog();
   readonly topics = countedTopics(prefix, tables);
   applied: AppliedCut | null = null;
+  /** What a writer hears at its beginning. */
+  published: () => AppliedView = () => appliedView(this.applied === null ? [] : [this.applied], false);
   /** Records that readers have decoded. */
   decoded = 0;
   /** Before records are decoded. */
@@ -104,7 +109,7 @@ export class LogContext {
       pipeline: pipelineId("shop"),
       writer: writerId(name),
       topics: this.topics,
-      applied: async () => this.applied,
+      applied: async () => this.published(),
       newLogId: () => "log-1",
     });
   }
@@ -123,6 +128,16 @@ export class LogContext {
       },
     };
     return new CutLogReader({ store, decoder: counting, clock: this.clock, prefix, group: theGroup, topics: this.topics, limits, ahead });
+  }
+
+  /** Of a group that has one of the two tables. */
+  readerOf(table: "a" | "b"): CutLogReader {
+    const elsewhere = new Elsewhere(
+      prefix,
+      tables.filter((other) => other !== table),
+    );
+    const topics = countedTopics(prefix, [tableId(table)]);
+    return new CutLogReader({ store: this.log.store(), decoder, clock: this.clock, prefix, group: theGroup, topics, elsewhere });
   }
 
   /** Windows until the log is applied up to `until`; the state goes on in `applied`. */

@@ -12,7 +12,7 @@ import { stringify } from "yaml";
 import { type Invocation, type Verb, VerbOptions } from "../../../cli/invocation.js";
 import { Output } from "../../../cli/output/output.js";
 import { applyPipeline } from "../../../cli/pipeline/apply.js";
-import { installedTables } from "../../../cli/pipeline/source.js";
+import { capturedBy } from "../../../cli/pipeline/source.js";
 import { checkSettings } from "../../../cli/settings/load-settings.js";
 import { readYaml } from "../../../cli/settings/read-yaml.js";
 import { type Clock, systemClock } from "../../../core/clock.js";
@@ -325,7 +325,7 @@ class Running {
 
   static async start(role: Role, settings: Settings, host: { readonly clock: Clock; readonly log: Logger }): Promise<Running> {
     const full = { ...host, metrics: noMetrics };
-    if (role === "source") return new Running(await openSourceService(settings, () => installedTables(settings), full));
+    if (role === "source") return new Running(await openSourceService(settings, capturedBy(settings), full));
     return new Running(await openSinkService(settings, settings.target.url ?? new Secret(""), full));
   }
 

@@ -46,6 +46,9 @@ export class ModelTargetPort implements Target {
   async totals(): Promise<ReadonlyMap<ReturnType<typeof tableId>, Conservation>> {
     return new Map(["A", "B"].map((table) => [tableId(table), nothing]));
   }
+  async elsewhere(): Promise<readonly never[]> {
+    return [];
+  }
   async setPaused(_group: unknown, paused: boolean): Promise<void> {
     this.place.paused = paused;
   }
@@ -74,6 +77,7 @@ export class ModelTargetPort implements Target {
 class ModelTargetSession implements TargetSession {
   readonly applied: AppliedCut | null;
   readonly epoch: ReturnType<typeof ownerEpoch>;
+  readonly follows = false;
 
   constructor(
     private readonly place: TargetPlace,

@@ -6,7 +6,8 @@
 import type { Retention } from "../../../core/capture/retention.js";
 import type { AppliedCut } from "../../../core/contracts/log.js";
 import { asTailraceError, describeError, type TailraceError } from "../../../core/errors.js";
-import { LogAppliedFollower, LogAppliedPublisher } from "../../../core/log/applied-board.js";
+import { LogAppliedPublisher } from "../../../core/log/applied-board.js";
+import { LogAppliedFollower } from "../../../core/log/applied-follower.js";
 import { CutLogReader } from "../../../core/log/reader.js";
 import { CutLogWriter } from "../../../core/log/writer.js";
 import { createLogger } from "../../../core/logger.js";
@@ -171,7 +172,7 @@ export class ServicesWorld implements TargetPlace {
     const { clock, codec, options, database } = this;
     const store = ports.made("log", this.log.store());
     const codecPort = ports.wrap("codec", codec);
-    const followerPort = ports.made("follower", new LogAppliedFollower(store, clock, prefix));
+    const followerPort = ports.made("follower", new LogAppliedFollower({ store, clock, prefix, groups: () => [theGroup] }));
     const name = `n${++this.#names}`;
     const writer = new CutLogWriter({
       store,
@@ -225,6 +226,7 @@ export class ServicesWorld implements TargetPlace {
       store,
       publisher,
       openTarget: ports.opening("openTarget", async () => new ModelTargetPort(this, ports)),
+      onPlan: () => {},
       openReader: () =>
         ports.made(
           "reader",

@@ -118,6 +118,7 @@ export class Sink {
     const session: TargetSession = {
       epoch: ownerEpoch(owner),
       applied: world.target.applied,
+      follows: false,
       assertOwned: () => {},
       stage: async () => {},
       apply: async (window) => {

@@ -3,6 +3,7 @@
  * judge looks after every commit of the target: its rows are the source's rows at the cut, its constraints hold; and at the end: nothing is
  * stuck, both sides are equal.
  */
+import { appliedView } from "../../../core/log/applied-view.js";
 import type { AppliedCut, LogSession } from "../../../core/contracts/log.js";
 import { asTailraceError, describeError } from "../../../core/errors.js";
 import { allRules, type ProtocolRules } from "../../../core/log/rules.js";
@@ -277,7 +278,7 @@ class Writer {
       pipeline: pipelineId(prefix),
       writer: writerId(name),
       topics: counted,
-      applied: async () => world.board,
+      applied: async () => appliedView(world.board === null ? [] : [world.board], false),
       newLogId: () => world.newName(),
       rules: world.rules.protocol,
     });

@@ -1,3 +1,4 @@
+import { theGroup } from "../../../core/vocabulary/ids.js";
 import { expect, it } from "vitest";
 import { systemClock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
@@ -34,7 +35,7 @@ class Part implements Service, AsyncDisposable {
 
 function made(): { readonly source: Part; readonly sink: Part; readonly service: ReverseService } {
   const [source, sink] = [new Part("source"), new Part("sink")];
-  return { source, sink, service: new ReverseService({ pipeline: "p", clock: systemClock, source, sink }) };
+  return { source, sink, service: new ReverseService({ pipeline: "p", group: theGroup, clock: systemClock, source, sink }) };
 }
 
 it("is as the worse of its two halves, and says why", () => {

@@ -32,6 +32,7 @@ const chunk = (order: number, copied: ReturnType<typeof rows>, upTo: Key | null 
 /** Refuses every row it is given whose value is `bad`, as a target does: with nothing changed. */
 class PickySession implements TargetSession {
   readonly epoch = ownerEpoch(1);
+  readonly follows = false;
   applied: AppliedCut | null = null;
   readonly windows: { readonly to: Position; readonly rows: number; readonly markers: readonly string[] }[] = [];
   readonly refused: Position[] = [];

@@ -1,4 +1,5 @@
 /** What the source lets the log forget. */
+import { appliedView } from "../../../core/log/applied-view.js";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../core/clock.js";
 import type { AppliedCut, ChangeEncoder, LogSession } from "../../../core/contracts/log.js";
@@ -63,7 +64,11 @@ async function forgotten(appliedEpoch: number, recognises = true): Promise<reado
     store: { ...store, trim: async (ranges) => void below.push(...(ranges.get(table) ?? [])), [Symbol.asyncDispose]: async () => {} },
     writer: { open: async () => session as LogSession },
     encoder: {} as ChangeEncoder,
-    follower: { latest: async () => applied, current: () => applied, [Symbol.asyncDispose]: async () => {} },
+    follower: {
+      latest: async () => appliedView([applied], false),
+      current: () => appliedView([applied], false),
+      [Symbol.asyncDispose]: async () => {},
+    },
     openSource: async () => source as Source,
     retention: { retain: "applied", maxBytes: 0 },
   });

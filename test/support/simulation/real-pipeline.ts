@@ -15,7 +15,8 @@ import { openSqliteSource } from "../../../connectors/sqlite/sqlite-source.js";
 import type { Retention } from "../../../core/capture/retention.js";
 import { type Clock, systemClock } from "../../../core/clock.js";
 import { asTailraceError, type TailraceError } from "../../../core/errors.js";
-import { LogAppliedFollower, LogAppliedPublisher } from "../../../core/log/applied-board.js";
+import { LogAppliedPublisher } from "../../../core/log/applied-board.js";
+import { LogAppliedFollower } from "../../../core/log/applied-follower.js";
 import { CutLogReader } from "../../../core/log/reader.js";
 import { CutLogWriter } from "../../../core/log/writer.js";
 import { createLogger } from "../../../core/logger.js";
@@ -163,7 +164,7 @@ export class RealPipeline implements AsyncDisposable {
     const { prefix, file } = this;
     const store = ports.made("log", await openEmbeddedLog({ path: this.logPath, clock }));
     const schemas = registry(store);
-    const follower = ports.made("follower", new LogAppliedFollower(store, clock, prefix));
+    const follower = ports.made("follower", new LogAppliedFollower({ store, clock, prefix, groups: () => [theGroup] }));
     const name = `w${++this.#names}`;
     const writer = new CutLogWriter({
       store,
@@ -205,7 +206,8 @@ export class RealPipeline implements AsyncDisposable {
       store,
       publisher: ports.made("publisher", new LogAppliedPublisher(store, clock, prefix)),
       openTarget: ports.opening("openTarget", (signal: AbortSignal) => connectTarget({ url: database.url, pipeline }, signal)),
-      openReader: (tables) =>
+      onPlan: () => {},
+      openReader: ({ tables }) =>
         ports.made("reader", new CutLogReader({ store, decoder, clock, prefix, group: theGroup, topics: countedTopics(prefix, tables) })),
     });
   }
