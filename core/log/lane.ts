@@ -16,7 +16,7 @@ const countedBytes = 100;
 /** Of another group's rows only their number is kept. */
 export const laneEntry = (at: Offset, record: DecodedRecord, elsewhere: Elsewhere | undefined): LaneEntry =>
   elsewhere?.isOf(record) === true
-    ? { offset: at, record: { ...record, bytes: countedBytes, body: { kind: "counted" } } }
+    ? { offset: at, record: { epoch: record.epoch, at: record.at, bytes: countedBytes, body: { kind: "counted" } } }
     : { offset: at, record };
 
 export class Lane {

@@ -27,8 +27,9 @@ import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
 import type { RowReader } from "../../core/contracts/row-reader.js";
 import type { SourceInspector } from "../../core/contracts/source.js";
 import type { Direction, Target } from "../../core/contracts/target.js";
+import { TailraceError } from "../../core/errors.js";
 import type { TargetText } from "../../core/mapping/hashed-row.js";
-import { planOfGroup } from "../../core/plan/groups.js";
+import { groupsOf, planOfGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { DuckDbSettings, Settings } from "../../core/settings.js";
 import { backPrefix } from "../../core/topics.js";
@@ -60,6 +61,17 @@ export async function openCutover(opening: OpenCutover): Promise<CutoverParts & 
   const { settings, url, group, limits, tell, checks, wayBack } = opening;
   const { pipeline, stateDirectory, routes } = settings;
   const plan = planOfGroup(opening.plan, group);
+  if (settings.source.kind === "duckdb" && groupsOf(opening.plan).length > 1) {
+    throw new TailraceError("not-yet", {
+      what: "A DuckDB file is fenced off as a whole, so its tables can be switched over in one group alone",
+      where: {
+        path: settings.source.path,
+        groups: groupsOf(opening.plan)
+          .map(({ name }) => name)
+          .join(", "),
+      },
+    });
+  }
   const options: SideOptions = { settings, url, plan, group };
   const held: (Disposable | AsyncDisposable)[] = [];
   const hold = <T extends Disposable | AsyncDisposable>(resource: T): T => {

@@ -55,7 +55,12 @@ export async function openVerifier(settings: Settings, url: Secret, host: Verifi
     const store = hold(await openVerificationStore({ url, pipeline, group: theGroup }, signal));
     const opening = { settings, url, plan, group: group ?? theGroup, targetText: text.ask, host, store, hold };
     const direction = group === null ? "forward" : await readDirection({ url, pipeline, group }, signal);
-    const compared = direction === "forward" ? await openForward(opening, signal) : await openReverse(opening, signal);
+    const { source } = settings;
+    // A DuckDB file that lies aside is compared by the rollback alone, row by row: its reader answers nothing until then.
+    const compared =
+      direction === "reverse" && source.kind === "sqlite"
+        ? await openReverse({ ...opening, path: source.path }, signal)
+        : await openForward(opening, signal);
     return { plan, store, ...compared, [Symbol.asyncDispose]: () => disposeAll(held) };
   } catch (thrown) {
     await disposeAll(held);
@@ -86,16 +91,12 @@ async function openForward({ settings, url, plan, group, targetText, host, store
   return { sides, requests, repairs: requests, finalCheck: finalCheck({ sides, store, tables: plan.tables.map(({ source }) => source) }) };
 }
 
-/** While applications write to PostgreSQL. */
-async function openReverse({ settings, url, plan, group, targetText, host, hold }: Opening, signal: AbortSignal): Promise<Compared> {
-  const { pipeline, source } = settings;
-  if (source.kind !== "sqlite") {
-    throw new TailraceError("not-yet", {
-      what: `What comes back to a source of kind ${source.kind} is not compared yet`,
-      where: { path: source.path },
-    });
-  }
-  const following = hold(openSqliteFollowing({ path: source.path, pipeline, group, plan, targetText }));
+/** While applications write to PostgreSQL. `path`: of the SQLite file that follows. */
+async function openReverse(
+  { settings: { pipeline }, url, plan, group, path, targetText, host, hold }: Opening & { readonly path: string },
+  signal: AbortSignal,
+): Promise<Compared> {
+  const following = hold(openSqliteFollowing({ path, pipeline, group, plan, targetText }));
   const describe: SqliteFollowing["describe"] = (table) => following.describe(table);
   const leading = hold(await openPostgresLeading({ url, pipeline, group, plan, describe, clock: host.clock }, signal));
   const parts = { leading, following, ...common(plan, host) };
