@@ -106,8 +106,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     patches: [
       {
         file: "schemas/decoder",
-        find: '{ kind: "rekey", at, from: this.#key(table, old), key, after }',
-        put: '{ kind: "create", at, key, after }',
+        find: "new RekeyRecord(rows, record, { at, epoch, bytes, key, rowAt: after, from: this.#key(rows.table, old) })",
+        put: 'new RowRecord(rows, record, { kind: "create", at, epoch, bytes, key, rowAt: after })',
       },
       {
         file: "connectors/sqlite/triggers",
