@@ -1,4 +1,4 @@
-// Counts what vitest has reported. A failed check, a file that could not be run and a missing report are failures too.
+// Counts what vitest has reported. A failed check, a file that could not be run or prepared and a missing report are failures too.
 import { readFileSync } from "node:fs";
 
 const [file, check] = process.argv.slice(2);
@@ -8,7 +8,10 @@ try {
   const report = JSON.parse(readFileSync(file, "utf8"));
   passed = report.numPassedTests;
   failed += report.numFailedTests;
-  const broken = report.testResults.filter((result) => result.status === "failed" && result.assertionResults.length === 0);
+  const broken = report.testResults.filter(
+    (result) => result.status === "failed" && result.assertionResults.every((test) => test.status !== "failed"),
+  );
+  for (const result of broken) console.log(`could not be run: ${result.name} ${result.message ?? ""}`);
   failed += broken.length;
   const skipped = report.testResults
     .flatMap((result) => result.assertionResults)

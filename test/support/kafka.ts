@@ -111,7 +111,8 @@ class Broker implements KafkaBroker {
   }
 
   async format(): Promise<void> {
-    const id = randomBytes(16).toString("base64url");
+    // One that begins with a dash would be taken for an option.
+    const id = `A${randomBytes(16).toString("base64url").slice(1)}`;
     const child = this.#java(["-Xmx128m", "-XX:TieredStopAtLevel=1"], "kafka.tools.StorageTool", [
       "format",
       "-t",
