@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { cutoverStates } from "../core/cutover/states.js";
 import type { PauseSeen } from "./cutover-writer.js";
 import type { BenchOptions, LogKind } from "./options.js";
 import { fillOrders, openApplication } from "./orders.js";
@@ -24,19 +25,7 @@ export interface Line {
   readonly writer: Writer;
 }
 
-const steps = [
-  "preparing",
-  "opening",
-  "pausing",
-  "fencing",
-  "draining",
-  "checking",
-  "readying",
-  "keeping",
-  "switching",
-  "undoing",
-  "switched",
-] as const;
+const steps = cutoverStates.filter((state) => state !== "done" && state !== "undone");
 const settleMs = 1_000;
 const goesTo: Readonly<Record<SwitchKind, PauseSeen["side"]>> = { rehearse: "source", run: "target", rollback: "source" };
 const words: Readonly<Record<SwitchKind, readonly string[]>> = {

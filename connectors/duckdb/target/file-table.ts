@@ -9,6 +9,7 @@ import type { ColumnPlan, TablePlan } from "../../../core/contracts/plan.js";
 import { TailraceError } from "../../../core/errors.js";
 import { type Refused, refused } from "../../../core/mapping/mapped.js";
 import { type PostgresType, parseType } from "../../../core/mapping/postgres-type.js";
+import { StreamPlaces } from "../../../core/mapping/stream-places.js";
 import { type BackColumn, compileWayBack, postgresText } from "../../../core/mapping/way-back.js";
 import { formatPosition, type Position } from "../../../core/vocabulary/position.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";
@@ -46,8 +47,7 @@ const altered = refused("value.no-way-back", "the value as it is: the column mak
 export class FileTable {
   readonly applied: ApplyTable;
   readonly #carried: readonly Carried[];
-  readonly #places = new WeakMap<TableDescription, readonly number[]>();
-  readonly #keyPlaces = new WeakMap<TableDescription, readonly number[]>();
+  readonly #places: StreamPlaces;
 
   constructor(
     readonly plan: TablePlan,
@@ -61,10 +61,14 @@ export class FileTable {
       return { name: source, declared: description.columns[place]?.declaredType ?? "VARCHAR" };
     });
     this.applied = { ...installed, carried, keyPlaces };
+    this.#places = new StreamPlaces(
+      plan,
+      this.#carried.map(({ column }) => column.target),
+    );
   }
 
   told(table: TableDescription, row: Row, about: About): Told {
-    const places = this.#placesOf(table);
+    const places = this.#places.of(table);
     return this.#carried.map(({ column }, i) => {
       const value = row[places[i] ?? -1];
       return value === undefined || isUnset(value) ? undefined : this.#text(column, value, about);
@@ -73,7 +77,7 @@ export class FileTable {
 
   /** A key of the stream, as the engine reads it. */
   keyTexts(table: TableDescription, key: Key, at: Position): Texts {
-    return this.#keyPlacesOf(table).map((place, i) => {
+    return this.#places.ofKey(table).map((place, i) => {
       const carried = this.#carried[this.applied.keyPlaces[i] ?? -1];
       if (carried === undefined) throw new Error("a key column is not there");
       const text = this.#text(carried.column, key[place] ?? null, { key, at });
@@ -126,28 +130,6 @@ export class FileTable {
     const text = postgresText(value);
     if (text !== null && typeof text !== "string") throw this.refusal(column, text, about);
     return text;
-  }
-
-  /** By name, of either side: the stream speaks of PostgreSQL's columns. */
-  #placesOf(table: TableDescription): readonly number[] {
-    const known = this.#places.get(table);
-    if (known !== undefined) return known;
-    const places = this.#carried.map(({ column }) => table.columns.findIndex(({ name }) => name === column.target));
-    this.#places.set(table, places);
-    return places;
-  }
-
-  /** For each column of the plan's key, its place in the stream's. */
-  #keyPlacesOf(table: TableDescription): readonly number[] {
-    const known = this.#keyPlaces.get(table);
-    if (known !== undefined) return known;
-    const names = table.key.map((i) => table.columns[i]?.name);
-    const places = this.plan.key.map((target) => names.indexOf(target));
-    if (places.includes(-1) || names.length !== places.length) {
-      throw new TailraceError("plan.changed", { what: "The stream's key is not the plan's", where: { table: this.plan.source } });
-    }
-    this.#keyPlaces.set(table, places);
-    return places;
   }
 }
 

@@ -10,6 +10,7 @@ import { TailraceError } from "../../../core/errors.js";
 import { type BackColumn, compileWayBack, isRefused, postgresText } from "../../../core/mapping/way-back.js";
 import type { Refused } from "../../../core/mapping/mapped.js";
 import { parseType } from "../../../core/mapping/postgres-type.js";
+import { StreamPlaces } from "../../../core/mapping/stream-places.js";
 import { formatPosition, type Position } from "../../../core/vocabulary/position.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";
 import type { Key, Row, Value } from "../../../core/vocabulary/value.js";
@@ -37,8 +38,7 @@ export class FileTable {
   readonly #stored: readonly string[];
   /** Text that is not UTF-8 comes out of bytea alone. */
   readonly #holdsBytes: boolean;
-  readonly #places = new WeakMap<TableDescription, readonly number[]>();
-  readonly #keyPlaces = new WeakMap<TableDescription, readonly number[]>();
+  readonly #places: StreamPlaces;
   readonly #prepared = new Map<string, Statement>();
 
   constructor(
@@ -49,6 +49,10 @@ export class FileTable {
   ) {
     this.name = facts.name;
     this.columns = compileWayBack(plan, description, readStyles(database, plan, description));
+    this.#places = new StreamPlaces(
+      plan,
+      this.columns.map(({ target }) => target),
+    );
     this.key = plan.key.map((target) => this.columns.findIndex((column) => column.target === target));
     this.#holdsBytes = plan.columns.some(({ type }) => parseType(type)?.kind === "bytea");
     this.#generated = new Set(facts.columns.filter(({ generated }) => generated).map(({ name }) => name));
@@ -57,7 +61,7 @@ export class FileTable {
 
   /** A row of the stream. */
   told(table: TableDescription, row: Row, at: Position): Told {
-    const places = this.#placesOf(table);
+    const places = this.#places.of(table);
     return this.columns.map((column, i) => {
       const value = row[places[i] ?? -1];
       if (value === undefined || isUnset(value)) return undefined;
@@ -67,7 +71,7 @@ export class FileTable {
 
   /** A key of the stream, as the file has it. */
   keyOf(table: TableDescription, key: Key, at: Position): Key {
-    return this.#keyPlacesOf(table).map((place, i) => {
+    return this.#places.ofKey(table).map((place, i) => {
       const column = this.columns[this.key[i] ?? -1];
       if (column === undefined) throw new Error("a key column is not there");
       const back = column.back(this.#text(column, key[place] ?? null, { key, at }));
@@ -179,28 +183,6 @@ export class FileTable {
 
   #quoted(place: number): string {
     return quoteName(this.columns[place]?.source ?? "");
-  }
-
-  /** By name, of either side: the stream speaks of PostgreSQL's columns. */
-  #placesOf(table: TableDescription): readonly number[] {
-    const known = this.#places.get(table);
-    if (known !== undefined) return known;
-    const places = this.columns.map(({ target }) => table.columns.findIndex(({ name }) => name === target));
-    this.#places.set(table, places);
-    return places;
-  }
-
-  /** For each column of the plan's key, its place in the stream's. */
-  #keyPlacesOf(table: TableDescription): readonly number[] {
-    const known = this.#keyPlaces.get(table);
-    if (known !== undefined) return known;
-    const names = table.key.map((i) => table.columns[i]?.name);
-    const places = this.plan.key.map((target) => names.indexOf(target));
-    if (places.includes(-1) || names.length !== places.length) {
-      throw new TailraceError("plan.changed", { what: "The stream's key is not the plan's", where: { table: this.plan.source } });
-    }
-    this.#keyPlaces.set(table, places);
-    return places;
   }
 
   #prepare(sql: string): Statement {
