@@ -3,6 +3,7 @@
  * begin again with a rising delay, `stand-by` asks again at a steady pace, `stop` and everything unknown ends the service: a person is needed.
  */
 import { Backoff, type Clock } from "./clock.js";
+import type { ErrorCode } from "./error-catalogue.js";
 import { asTailraceError, describeError, isAbort, TailraceError } from "./errors.js";
 import type { Logger } from "./logger.js";
 import type { ServiceState } from "./status.js";
@@ -25,13 +26,14 @@ export interface SuperviseOptions {
 }
 
 const standByMs = 1_000;
-/** A level rises with the number of attempts: one lost connection is no news, the tenth is. */
+/** A level rises with the number of attempts: one lost connection is no news, the tenth is. Who stands by does nothing else for days: that is said once. */
 const attemptsBeforeWarning = 3;
 
 export async function supervise(options: SuperviseOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, name } = options;
   const backoff = new Backoff(100, 15_000);
   let n = 0;
+  let standsByFor: ErrorCode | null = null;
   let since: { readonly state: ServiceState; readonly ms: number } = { state: "starting", ms: clock.wallMs() };
   const change = (state: ServiceState, error: TailraceError | null, delayMs: number | null): void => {
     const attempt = delayMs === null ? null : { n, nextAtMs: clock.wallMs() + delayMs };
@@ -42,6 +44,7 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
   const alive = (): void => {
     if (n === 0) return;
     n = 0;
+    standsByFor = null;
     backoff.reset();
     change("running", null, null);
     log.info({ event: "service.recovered", service: name }, "running again");
@@ -64,11 +67,15 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
         throw error;
       }
       change(stateFor(error), error, delayMs);
-      const level = n < attemptsBeforeWarning ? "info" : "warn";
-      log[level](
-        { event: "service.retry", service: name, code: error.code, where: error.where, attempt: n, delayMs },
-        describeError(error),
-      );
+      const isStandby = error.verdict === "stand-by";
+      const level = isStandby || n < attemptsBeforeWarning ? "info" : "warn";
+      if (!isStandby || standsByFor !== error.code) {
+        log[level](
+          { event: "service.retry", service: name, code: error.code, where: error.where, attempt: n, delayMs },
+          describeError(error),
+        );
+      }
+      standsByFor = isStandby ? error.code : null;
       await clock.delay(delayMs, signal).catch(() => {});
     }
   }
