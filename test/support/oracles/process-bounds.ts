@@ -11,21 +11,23 @@ export function rssMiB(pid: number): number | null {
   return line?.[1] === undefined ? null : Number(line[1]) / 1024;
 }
 
-/** Without the modules that a process which starts has open for a moment, a hundred at once on a busy machine. */
+/**
+ * Without the modules that a process which starts has open for a moment, a hundred at once on a busy machine: neither those that are
+ * still open nor those that were closed between the list and the look at them.
+ */
 export function descriptors(pid: number): number | null {
   try {
-    return readdirSync(`/proc/${pid}/fd`).filter((fd) => !/\.(?:[mc]?js|json|node)$/.test(linkOf(`/proc/${pid}/fd/${fd}`))).length;
+    return readdirSync(`/proc/${pid}/fd`).filter((fd) => staysOpen(`/proc/${pid}/fd/${fd}`)).length;
   } catch {
     return null;
   }
 }
 
-/** "" for one that was closed meanwhile. */
-function linkOf(path: string): string {
+function staysOpen(path: string): boolean {
   try {
-    return readlinkSync(path);
+    return !/\.(?:[mc]?js|json|node)$/.test(readlinkSync(path));
   } catch {
-    return "";
+    return false;
   }
 }
 
