@@ -22,7 +22,7 @@ import {
 import { quoteName, quoteText } from "./quote.js";
 import { ordinaryTables, ourTriggers, whatChanged } from "./schema-check.js";
 import { readTableFacts, type TableFacts } from "./table-facts.js";
-import { captureTriggers } from "./triggers.js";
+import { captureTriggers, type Trigger } from "./triggers.js";
 
 export interface Installing {
   readonly pipeline: PipelineId;
@@ -128,12 +128,13 @@ function tableStatements(database: Database, work: TableWork): readonly string[]
   const description: TableDescription = { ...wanted.description, columns };
   const { group } = description;
   const isCaptured = before !== null && before.state === "captured";
-  const whole = isCaptured && sameShape(before.description, description) && whatChanged(database, before) === null;
+  const whole = isCaptured && isWhole(database, before, description, facts);
   if (whole && before.description.group === group) {
     if (JSON.stringify(columns) === JSON.stringify(before.description.columns)) return [];
     return [`UPDATE _cdc_tables SET columns = ${json(columns)}, schema = ${schema} WHERE t = ${number}`];
   }
   const triggers = captureTriggers(number, facts, description);
+  const digests = digestsOf(triggers);
   const row = [
     number,
     quoteText(name),
@@ -143,7 +144,7 @@ function tableStatements(database: Database, work: TableWork): readonly string[]
     json(columns),
     json(description.key),
     quoteText(digest(JSON.stringify(facts))),
-    json(Object.fromEntries(triggers.map((t) => [t.name, digest(t.sql)]))),
+    json(digests),
   ];
   return [
     ...[...ourTriggers(database, number).keys()].map((trigger) => `DROP TRIGGER ${quoteName(trigger)}`),
@@ -153,6 +154,17 @@ function tableStatements(database: Database, work: TableWork): readonly string[]
     ...(isFirst || whole ? [] : [gapRow(number)]),
   ];
 }
+
+/** Nothing has changed since, and the triggers are those that this version makes: an older one's may miss what this one knows of. */
+function isWhole(database: Database, before: InstalledTable, description: TableDescription, facts: TableFacts): boolean {
+  if (!sameShape(before.description, description) || whatChanged(database, before) !== null) return false;
+  const made = digestsOf(captureTriggers(before.number, facts, { ...description, group: before.description.group }));
+  const there = Object.keys(before.triggers);
+  return there.length === Object.keys(made).length && there.every((name) => before.triggers[name] === made[name]);
+}
+
+const digestsOf = (triggers: readonly Trigger[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(triggers.map((trigger) => [trigger.name, digest(trigger.sql)]));
 
 function sameShape(a: TableDescription, b: TableDescription): boolean {
   const shape = (d: TableDescription): string => JSON.stringify([d.key, d.columns.map((c) => [c.name, c.declaredType, c.generated])]);

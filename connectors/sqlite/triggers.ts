@@ -3,7 +3,8 @@
  * that a version may lack, nothing that can fail a write except the fence.
  *
  * i u d     AFTER: log the row (and the key it had). `logsCurrentRow`: read it back, since others may have changed it in between; then an
- *           update that moved the key also leaves a hint about the old one, for the row may be gone when it is read back
+ *           update that moved the key also leaves a hint about the old one, for the row may be gone when it is read back; and whoever has put
+ *           a new row in the place that became free was logged before us, so that row is logged once more
  * bi bu br  BEFORE: hints about rows that REPLACE may push out through anything but the key
  * fi fu fd  BEFORE: the write fence
  *
@@ -18,6 +19,13 @@ export interface Trigger {
   readonly sql: string;
 }
 
+/** Statements of the three AFTER triggers. */
+interface Bodies {
+  readonly inserted: readonly string[];
+  readonly updated: readonly string[];
+  readonly deleted: readonly string[];
+}
+
 export function captureTriggers(number: number, facts: TableFacts, description: TableDescription): readonly Trigger[] {
   const it = new TriggerWriter(number, facts, description);
   return [...it.captures(), ...it.hints(), ...it.fences()];
@@ -29,6 +37,8 @@ class TriggerWriter {
   readonly #table: string;
   readonly #columns: readonly string[];
   readonly #key: readonly string[];
+  readonly #values: readonly string[];
+  readonly #valuesAndKey: readonly string[];
   readonly #unlessApplying: string;
 
   constructor(
@@ -39,21 +49,42 @@ class TriggerWriter {
     this.#table = quoteName(facts.name);
     this.#columns = description.columns.map((c) => c.name);
     this.#key = description.key.map((i) => this.#columns[i] ?? "");
+    this.#values = this.#columns.map((_, i) => `v${i}`);
+    this.#valuesAndKey = [...this.#values, ...this.#keyColumns()];
     this.#unlessApplying = `WHEN (SELECT applying FROM _cdc_state WHERE id = ${description.group}) IS NOT 1`;
   }
 
   captures(): readonly Trigger[] {
-    const values = this.#columns.map((_, i) => `v${i}`);
-    const oldKey = this.#of("old", this.#key);
-    const inserted = this.#row("I", values, "new", this.#columns);
-    const updated = this.#row("U", [...values, ...this.#keyColumns()], "new", this.#columns, oldKey);
-    const moved = this.#log(this.#keyColumns(), `SELECT ${this.number}, 'R', ${now}, ${oldKey} WHERE NOT (${this.#same("old", "new")})`);
-    const deleted = this.#log(values, `VALUES (${this.number}, 'D', ${now}, ${this.#of("old", this.#columns)})`);
+    const { inserted, updated, deleted } = this.facts.logsCurrentRow ? this.#asItIsNow() : this.#asWritten();
     return [
-      this.#trigger("i", "AFTER INSERT", this.#unlessApplying, [inserted]),
-      this.#trigger("u", "AFTER UPDATE", this.#unlessApplying, this.facts.logsCurrentRow ? [moved, updated] : [updated]),
-      this.#trigger("d", "AFTER DELETE", this.#unlessApplying, [deleted]),
+      this.#trigger("i", "AFTER INSERT", this.#unlessApplying, inserted),
+      this.#trigger("u", "AFTER UPDATE", this.#unlessApplying, updated),
+      this.#trigger("d", "AFTER DELETE", this.#unlessApplying, deleted),
     ];
+  }
+
+  #asWritten(): Bodies {
+    const row = this.#of("new", this.#columns);
+    return {
+      inserted: [this.#log(this.#values, `VALUES (${this.#head("I")}, ${row})`)],
+      updated: [this.#log(this.#valuesAndKey, `VALUES (${this.#head("U")}, ${row}, ${this.#of("old", this.#key)})`)],
+      deleted: [this.#deleted()],
+    };
+  }
+
+  #asItIsNow(): Bodies {
+    const oldKey = this.#of("old", this.#key);
+    const hasMoved = `NOT (${this.#same("old", "new")})`;
+    return {
+      inserted: [this.#readBack("I", "new"), ...this.#withoutKey("I")],
+      updated: [
+        this.#log(this.#keyColumns(), `SELECT ${this.#head("R")}, ${oldKey} WHERE ${hasMoved}`),
+        this.#readBack("U", "new"),
+        ...this.#withoutKey("U"),
+        this.#readBack("I", "old", ` AND ${hasMoved}`),
+      ],
+      deleted: [this.#deleted(), this.#readBack("I", "old")],
+    };
   }
 
   hints(): readonly Trigger[] {
@@ -91,24 +122,42 @@ class TriggerWriter {
     return { name, sql: `CREATE TRIGGER ${name} ${event} ON ${this.#table} ${when} BEGIN ${body.map((s) => `${s};`).join(" ")} END` };
   }
 
+  /** Values of the columns that every log row has. */
+  #head(op: "I" | "U" | "D" | "R"): string {
+    return `${this.number}, '${op}', ${now}`;
+  }
+
   #log(columns: readonly string[], values: string): string {
     return `INSERT INTO _cdc_log (t, op, ts, ${columns.join(", ")}) ${values}`;
   }
 
-  /** One log row with the table's row as `side` has it, or as it is now. */
-  #row(op: string, into: readonly string[], side: string, columns: readonly string[], more = ""): string {
-    const tail = more === "" ? "" : `, ${more}`;
-    const head = `${this.number}, '${op}', ${now}`;
-    if (!this.facts.logsCurrentRow) return this.#log(into, `VALUES (${head}, ${this.#of(side, columns)}${tail})`);
-    const here = this.#key.map((c) => `z.${quoteName(c)} = new.${quoteName(c)}`).join(" AND ");
-    return this.#log(into, `SELECT ${head}, ${this.#of("z", columns)}${tail} FROM ${this.#table} z WHERE ${here}`);
+  #deleted(): string {
+    return this.#log(this.#values, `VALUES (${this.#head("D")}, ${this.#of("old", this.#columns)})`);
+  }
+
+  /** The row that has the key of `side` now, if there is one. */
+  #readBack(op: "I" | "U", side: "old" | "new", where = ""): string {
+    const here = this.#key.map((c) => `z.${quoteName(c)} = ${side}.${quoteName(c)}`).join(" AND ");
+    return this.#written(op, "z", `FROM ${this.#table} z WHERE ${here}${where}`);
+  }
+
+  /** NULL in a key finds no row: such a row is logged as it was written, for the target to refuse it by name. */
+  #withoutKey(op: "I" | "U"): readonly string[] {
+    const isRowid = this.#otherUniques().length === this.facts.uniques.length;
+    const nullable = this.description.key.flatMap((i) => this.description.columns[i] ?? []).filter((column) => column.nullable);
+    if (nullable.length === 0 || isRowid) return [];
+    return [this.#written(op, "new", `WHERE ${nullable.map((column) => `new.${quoteName(column.name)} IS NULL`).join(" OR ")}`)];
+  }
+
+  #written(op: "I" | "U", side: "new" | "z", from: string): string {
+    const row = `SELECT ${this.#head(op)}, ${this.#of(side, this.#columns)}`;
+    return op === "I"
+      ? this.#log(this.#values, `${row} ${from}`)
+      : this.#log(this.#valuesAndKey, `${row}, ${this.#of("old", this.#key)} ${from}`);
   }
 
   #hint(where: string): string {
-    return this.#log(
-      this.#keyColumns(),
-      `SELECT ${this.number}, 'R', ${now}, ${this.#of("z", this.#key)} FROM ${this.#table} z WHERE ${where}`,
-    );
+    return this.#log(this.#keyColumns(), `SELECT ${this.#head("R")}, ${this.#of("z", this.#key)} FROM ${this.#table} z WHERE ${where}`);
   }
 
   #of(side: string, columns: readonly string[]): string {

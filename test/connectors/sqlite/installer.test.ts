@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import BetterSqlite from "better-sqlite3";
@@ -66,6 +67,22 @@ test("a wider table that joins later widens the log, and nothing is lost or read
   follower.replica.assertEquals((t) => file.rows(t), "after the wide table joined");
   expect(follower.replica.controls.slice(-3)).toEqual(["schema wide", "begins wide", "ends wide"]);
   expect(follower.position?.history).toBe(1);
+});
+
+test("triggers that an older version made are made anew, and the table is read again, for they may have missed something", async () => {
+  await using file = await SourceFile.of(ddl);
+  const older = "CREATE TRIGGER _cdc_1_d AFTER DELETE ON t BEGIN SELECT 1; END";
+  const digest = createHash("sha256").update(older, "utf8").digest("hex").slice(0, 32);
+  file
+    .application()
+    .exec(`DROP TRIGGER _cdc_1_d; ${older}; UPDATE _cdc_tables SET triggers = json_set(triggers, '$._cdc_1_d', '${digest}') WHERE t = 1`);
+  await using follower = new Follower(await file.open());
+  await follower.catchUp(0);
+  expect((await file.install()).filter((sql) => sql.includes("'gap'"))).toHaveLength(1);
+  expect(await file.install()).toEqual([]);
+  file.application().exec("DELETE FROM t");
+  await follower.catchUp(file.newestSeq());
+  expect(follower.replica.rows("t")).toEqual([]);
 });
 
 test("a table that is planned but not there is refused by name", async () => {

@@ -7,11 +7,12 @@ import { SourceFile } from "../../support/sqlite.js";
 async function follows(
   ddl: string,
   statements: readonly string[],
-  options: { readonly recursiveTriggers?: boolean; readonly young?: string } = {},
+  options: { readonly recursiveTriggers?: boolean; readonly young?: string; readonly younger?: string } = {},
 ) {
   await using file = await SourceFile.of(ddl);
   if (options.young !== undefined) file.application().exec(options.young);
   if (options.young !== undefined) await file.install();
+  if (options.younger !== undefined) file.application().exec(options.younger);
   const application = file.application({ fresh: true, recursiveTriggers: options.recursiveTriggers ?? false });
   await using follower = new Follower(await file.open());
   await follower.catchUp(0);
@@ -94,6 +95,45 @@ test("a trigger of the application that is younger than ours does not leave a st
               CREATE TRIGGER y4 AFTER INSERT ON t WHEN new.v = 'moves' BEGIN UPDATE t SET id = 11 WHERE id = 10; END;`,
     },
   );
+});
+
+describe("a trigger of the application that runs before ours and fills the place that became free", () => {
+  // There from the beginning, so that a younger one does not ask for another `apply`.
+  const table = (key: string): string =>
+    `CREATE TABLE t (${key}, v); CREATE TRIGGER old AFTER INSERT ON t WHEN new.v = 'never' BEGIN SELECT 1; END;`;
+  const rows = "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')";
+
+  test.each(["id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY", "id PRIMARY KEY NOT NULL"])("%s", async (key) => {
+    await follows(
+      `${table(key)} ${rows}`,
+      ["DELETE FROM t WHERE id = 1", "UPDATE t SET id = 20 WHERE id = 2", "UPDATE t SET v = 'new'", "DELETE FROM t"],
+      {
+        younger: `CREATE TRIGGER reborn AFTER DELETE ON t WHEN old.v <> 'reborn' BEGIN INSERT INTO t VALUES (old.id, 'reborn'); END;
+                CREATE TRIGGER behind AFTER UPDATE OF id ON t BEGIN INSERT INTO t VALUES (old.id, 'left behind'); END;`,
+      },
+    );
+  });
+
+  test("a child that a foreign key takes with it", async () => {
+    await follows(
+      `CREATE TABLE p (id INTEGER PRIMARY KEY, v); CREATE TABLE c (id INTEGER PRIMARY KEY, p REFERENCES p ON DELETE CASCADE);
+       CREATE TRIGGER again AFTER DELETE ON c BEGIN INSERT OR IGNORE INTO p VALUES (old.p, 'again'); END;
+       INSERT INTO p VALUES (1, 'a'); INSERT INTO c VALUES (1, 1)`,
+      ["DELETE FROM p WHERE id = 1"],
+    );
+  });
+});
+
+test("a row without a key is logged although nothing finds it again, for the target to refuse it", async () => {
+  const ddl =
+    "CREATE TABLE t (id TEXT PRIMARY KEY, v); CREATE TRIGGER app AFTER INSERT ON t BEGIN UPDATE t SET v = v || '!' WHERE id = new.id; END";
+  await follows(ddl, [
+    "INSERT INTO t VALUES ('a', 1)",
+    "INSERT INTO t VALUES (NULL, 2)",
+    "UPDATE t SET v = 3 WHERE id IS NULL",
+    "DELETE FROM t WHERE id IS NULL",
+  ]);
+  await follows(ddl, ["INSERT INTO t VALUES ('a', 1)", "UPDATE t SET id = NULL"]);
 });
 
 test("RAISE(IGNORE) in a trigger of the application does not keep ours from running once it is installed after it", async () => {
