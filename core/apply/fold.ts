@@ -8,7 +8,7 @@ import type { Change } from "../contracts/change.js";
 import { TailraceError } from "../errors.js";
 import type { Position } from "../vocabulary/position.js";
 import type { TableDescription } from "../vocabulary/table.js";
-import { type Key, keyText, type Row } from "../vocabulary/value.js";
+import { type Key, keyText, type Row, type Value } from "../vocabulary/value.js";
 
 export interface Folded {
   readonly key: Key;
@@ -79,12 +79,17 @@ export class Fold {
   }
 }
 
-/** As `keyText`, but one integer of the exact range, which most keys are, needs no text. */
+/**
+ * As `keyText`, but numbers of equal value are one key whatever their class, as they are to the source's primary key and to the target's: a row whose key
+ * goes from 1 to 1.0 is one row. One integer of the exact range, which most keys are, needs no text.
+ */
 function foldKey(key: Key): string | number {
   const only = key[0];
-  if (key.length === 1 && typeof only === "bigint") {
+  if (key.length === 1 && (typeof only === "bigint" || typeof only === "number")) {
     const n = Number(only);
     if (Number.isSafeInteger(n)) return n;
   }
-  return keyText(key);
+  return keyText(key.some(isWholeReal) ? key.map((part) => (isWholeReal(part) ? BigInt(part) : part)) : key);
 }
+
+const isWholeReal = (part: Value): part is number => typeof part === "number" && Number.isInteger(part);
