@@ -145,7 +145,8 @@ function attempt<T>(connection: Connection, begin: string, work: (connection: Co
 }
 
 function openConnection(path: string): Connection {
-  mkdirSync(dirname(path), { recursive: true });
+  // It holds rows: other users of the machine have no business with it.
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   // Waiting is ours, not SQLite's: a busy timeout would hold the event loop and with it every heartbeat.
   const database = new Database(path, { timeout: 0 });
   try {

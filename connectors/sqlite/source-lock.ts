@@ -15,7 +15,7 @@ export class FileLock implements Disposable {
   private constructor(private readonly database: BetterSqlite.Database) {}
 
   static take(path: string, directory: string, as: "source" | "target" | `target-${number}`): Taken {
-    withFileErrors(directory, () => mkdirSync(directory, { recursive: true }));
+    withFileErrors(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
     const real = withFileErrors(path, () => realpathSync(path));
     const name = createHash("sha256").update(real).digest("hex").slice(0, 16);
     const file = join(directory, `${as}-${name}.lock`);

@@ -52,12 +52,14 @@ export class TableReader {
     let bytes = 0;
     let ended = true;
     for (const cells of this.#prepare(`SELECT ${this.#columns} ${tail}`).iterate(...bound) as IterableIterator<Cells>) {
-      if (rows.length >= limits.rows || bytes >= limits.bytes) {
+      const size = sizeOf(cells);
+      // A row that is nearly as large as a record may be goes alone: a record with others beside it would be refused.
+      if (rows.length >= limits.rows || (rows.length > 0 && bytes + size > limits.bytes)) {
         ended = false;
         break;
       }
       rows.push(cells);
-      bytes += sizeOf(cells);
+      bytes += size;
     }
     return { rows: rows.some(hasSuspects) ? this.#exact(rows, tail, bound) : rows, bytes, ended };
   }

@@ -237,6 +237,13 @@ describe("the file", () => {
     expect((await rejection(store.ensure([spec(randomTopic())], patience()))).code).toBe("log.damaged");
   });
 
+  it("is made where no other user of the machine can read it: it holds rows", async () => {
+    const state = join(directory, "state");
+    await using store = await openEmbeddedLog({ path: join(state, "log.db") });
+    await store.ensure([spec(randomTopic())], patience());
+    expect(statSync(state).mode & 0o077).toBe(0);
+  });
+
   it("is unavailable where it cannot be made", async () => {
     const blocked = freshPath();
     writeFileSync(blocked, "");

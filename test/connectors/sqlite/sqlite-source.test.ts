@@ -20,3 +20,16 @@ test("a first snapshot and what follows it make a replica equal to the tables", 
   follower.replica.assertEquals((t) => file.rows(t), "after live changes");
   expect(follower.replica.isComplete()).toBe(true);
 });
+
+test("a row that is nearly as large as a record may be is no larger in the snapshot: it goes in a chunk of its own", async () => {
+  await using file = await SourceFile.of(
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB); INSERT INTO t VALUES (1, zeroblob(300000)), (2, zeroblob(8300000)), (3, zeroblob(300000)), (4, zeroblob(100000))",
+  );
+  await using follower = new Follower(await file.open());
+  const chunks: number[] = [];
+  while (!follower.replica.isComplete() || chunks.length === 0) {
+    await follower.next();
+    for (const part of follower.lastParts) if (part.kind === "chunk" && part.chunk.rows.length > 0) chunks.push(part.chunk.rows.length);
+  }
+  expect(chunks).toEqual([1, 1, 2]);
+});
