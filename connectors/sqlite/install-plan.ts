@@ -19,6 +19,7 @@ import {
   readState,
   refuseOtherPipeline,
 } from "./installed.js";
+import { isOwnTable, isOwnTrigger } from "./own-names.js";
 import { quoteName, quoteText } from "./quote.js";
 import { ordinaryTables, ourTriggers, whatChanged } from "./schema-check.js";
 import { readTableFacts, type TableFacts } from "./table-facts.js";
@@ -30,8 +31,8 @@ export interface Installing {
   readonly path: string;
 }
 
-/** SQLite's own limit is 2,000 columns a table; `seq, t, op, ts` and the key take some of the log's. */
-const logColumnsMax = 1_900;
+/** SQLite's own limit is 2,000 columns a table; `seq, t, op, ts` take four of the log's. As the catalogue refuses a table (inspect/catalogue.ts). */
+const logColumnsMax = 2_000 - 4;
 
 export function installStatements(database: Database, wanted: readonly SourceTable[], who: Installing): readonly string[] {
   const installed = readPresent(database, who);
@@ -63,7 +64,8 @@ export function destroyStatements(database: Database): readonly string[] {
     )
     .raw()
     .all() as [string, string][];
-  return rows.map(([type, name]) => `DROP ${type.toUpperCase()} ${quoteName(name)}`);
+  const ours = rows.filter(([type, name]) => (type === "table" ? isOwnTable(name) : isOwnTrigger(name)));
+  return ours.map(([type, name]) => `DROP ${type.toUpperCase()} ${quoteName(name)}`);
 }
 
 function readPresent(database: Database, who: Installing): readonly InstalledTable[] {

@@ -1,5 +1,6 @@
 /** What the capture of one table depends on, read from the catalogue. When any of it changes, the triggers must be made anew. */
 import type { Database } from "./database.js";
+import { isOwnTrigger } from "./own-names.js";
 import { quoteName } from "./quote.js";
 
 export interface ColumnFacts {
@@ -75,12 +76,12 @@ export function foreignTriggers(
   database: Database,
   table: string,
 ): readonly { readonly name: string; readonly sql: string; readonly age: number }[] {
-  return database
+  const all = database
     .prepare(
-      `SELECT name, coalesce(sql, '') AS sql, rowid AS age FROM sqlite_master
-       WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND name NOT LIKE '\\_cdc\\_%' ESCAPE '\\' ORDER BY rowid`,
+      "SELECT name, coalesce(sql, '') AS sql, rowid AS age FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid",
     )
     .all(table) as { name: string; sql: string; age: number }[];
+  return all.filter(({ name }) => !isOwnTrigger(name));
 }
 
 /**

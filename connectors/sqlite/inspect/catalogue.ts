@@ -12,6 +12,7 @@ import { affinityOf } from "../../../core/plan/default-types.js";
 import { type GroupId, schemaVersion, type TableId, tableId } from "../../../core/vocabulary/ids.js";
 import type { ColumnDescription, StorageClass, TableDescription } from "../../../core/vocabulary/table.js";
 import type { Database } from "../database.js";
+import { isOwnTable } from "../own-names.js";
 import { estimateRows } from "./estimate.js";
 import { readPage } from "./pages.js";
 import {
@@ -31,12 +32,11 @@ type Inspected =
   | { readonly kind: "table"; readonly table: SourceTable }
   | { readonly kind: "refused"; readonly table: TableId; readonly code: ErrorCode; readonly reason: string };
 
-const ours = new Set(["_cdc_log", "_cdc_tables", "_cdc_state", "_cdc_applied", "_cdc_plan", "_cdc_changed", "_cdc_tracked"]);
 /** SQLite's limit on columns, less those of the capture log that are not values of the row. */
 const loggedColumnsMax = 2_000 - 4;
 
 export function readCatalogue(database: Database, group: GroupId): SourceCatalog {
-  const listed = listTables(database).filter((table) => table.type !== "view" && !ours.has(table.name.toLowerCase()));
+  const listed = listTables(database).filter((table) => table.type !== "view" && !isOwnTable(table.name));
   const inspected = listed.map((table) => inspectTable(database, group, table, listed));
   return {
     tables: inspected.flatMap((one) => (one.kind === "table" ? [one.table] : [])),

@@ -1,6 +1,7 @@
 /** SQLite's own description of a table, by its table-valued pragmas. Names are bound, never put into SQL text. */
 import type { Database } from "../database.js";
 import { withSqliteErrors } from "../database.js";
+import { isOwnTrigger } from "../own-names.js";
 
 export interface ListedTable {
   readonly name: string;
@@ -130,7 +131,7 @@ export function listTriggers(database: Database, table: string): readonly string
   const sql = `SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`;
   return all<{ name: string }>(database, sql, table)
     .map(({ name }) => name)
-    .filter((name) => !/^_cdc_/i.test(name));
+    .filter((name) => !isOwnTrigger(name));
 }
 
 export function hasCheck(database: Database, table: string): boolean {

@@ -38,6 +38,26 @@ test("what plan prints can be run by a database administrator, and leaves nothin
   follower.replica.assertEquals((t) => file.rows(t), "after a snapshot");
 });
 
+test("what is somebody else's stays, however its name begins, and a trigger of such a name is the application's", async () => {
+  await using file = await SourceFile.of(
+    `CREATE TABLE _cdc_audit (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, v);
+     CREATE TRIGGER _cdc_mine AFTER INSERT ON t BEGIN UPDATE t SET v = v || '!' WHERE id = new.id; END`,
+  );
+  file
+    .application()
+    .exec("CREATE TRIGGER _cdc_young AFTER UPDATE ON t WHEN length(new.v) < 5 BEGIN UPDATE t SET v = v || '?' WHERE id = new.id; END");
+  const source = await file.open();
+  await using follower = new Follower(source);
+  file.application().exec("INSERT INTO t VALUES (1, 'a')");
+  await follower.catchUp(file.newestSeq());
+  file.application().exec("UPDATE t SET v = 'b'");
+  await follower.catchUp(file.newestSeq());
+  follower.replica.assertEquals((t) => file.rows(t), "with triggers of such names");
+  await source[Symbol.asyncDispose]();
+  await file.destroy();
+  expect(ours(file)).toEqual(["_cdc_audit", "_cdc_mine", "_cdc_young"]);
+});
+
 test("another pipeline is refused and changes nothing", async () => {
   await using file = await SourceFile.of(ddl);
   const tables = file.tables();
