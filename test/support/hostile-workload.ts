@@ -30,6 +30,8 @@ export const youngTriggers = `
   CREATE TRIGGER app_young AFTER UPDATE ON at WHEN length(new.v) < 6 BEGIN UPDATE at SET v = v || '!' WHERE id = new.id; END;
   CREATE TRIGGER app_kill AFTER INSERT ON at WHEN new.v = 'kill' BEGIN DELETE FROM at WHERE id = new.id; END;
   CREATE TRIGGER app_move AFTER UPDATE ON at WHEN new.v = 'move!!' BEGIN UPDATE at SET id = id + 100, v = 'moved on' WHERE id = new.id; END;
+  CREATE TRIGGER app_reborn AFTER DELETE ON at WHEN old.id % 5 = 0 BEGIN INSERT OR IGNORE INTO at (id, v) VALUES (old.id, 'reborn'); END;
+  CREATE TRIGGER app_left AFTER UPDATE OF id ON at WHEN old.id % 5 = 1 BEGIN INSERT OR IGNORE INTO at (id, v) VALUES (old.id, 'left behind'); END;
   CREATE TRIGGER app_gone AFTER UPDATE OF id ON at WHEN new.id % 7 = 0 BEGIN DELETE FROM at WHERE id = new.id; END;
 `;
 
