@@ -14,6 +14,8 @@ import { appliedView } from "./applied-view.js";
 
 /** Enough to find the newest record even if a compaction is overdue. A group that stands still may lie further back. */
 const lastRecords = 50;
+/** After so much silence it is asked whether the topic still reaches as far as was read. */
+const quietMs = 2_000;
 
 export interface FollowerOptions {
   readonly store: LogStore;
@@ -76,12 +78,16 @@ export class LogAppliedFollower implements AppliedFollower {
     while (!signal.aborted) {
       let tail: LogTail | null = null;
       try {
+        from = await this.#placeOf(from, signal);
         tail = await this.options.store.tail(new Map([[this.#topic, [offset(from)]]]), signal);
-        for (;;) {
-          const page = await tail.next(5_000, signal);
-          if (page === null) continue;
+        for (let place = from; place === from; ) {
+          const page = await tail.next(quietMs, signal);
+          if (page === null) {
+            place = await this.#placeOf(from, signal);
+            continue;
+          }
           backoff.reset();
-          from = Math.max(from, (page.at(-1)?.offset ?? from) + 1);
+          place = from = Math.max(from, (page.at(-1)?.offset ?? from) + 1);
           for (const [group, applied] of heardIn(page)) this.#hear(group, applied);
         }
       } catch {
@@ -90,6 +96,13 @@ export class LogAppliedFollower implements AppliedFollower {
         await disposeQuietly(tail);
       }
     }
+  }
+
+  /** Where to read on. The topic may have lost its tail, or have been made anew: whoever waits for it to reach the old place again is deaf for weeks. */
+  async #placeOf(from: number, signal: AbortSignal): Promise<number> {
+    const bounds = (await this.options.store.bounds([this.#topic], signal)).get(this.#topic)?.[0];
+    if (bounds === undefined || (from >= bounds.first && from <= bounds.end)) return from;
+    return Math.max(bounds.first, bounds.end - lastRecords);
   }
 
   #hear(group: GroupId, applied: AppliedCut | null): void {

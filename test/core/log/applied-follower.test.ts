@@ -3,7 +3,7 @@ import { systemClock } from "../../../core/clock.js";
 import type { AppliedCut } from "../../../core/contracts/log.js";
 import { announceGroups, LogAppliedPublisher } from "../../../core/log/applied-board.js";
 import { LogAppliedFollower } from "../../../core/log/applied-follower.js";
-import { topicSpecs } from "../../../core/topics.js";
+import { appliedTopic, topicSpecs } from "../../../core/topics.js";
 import { anchor, type GroupId, groupId, logId, offset, writerEpoch } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import { MemoryLog } from "../../support/memory-log-store.js";
@@ -93,4 +93,29 @@ it("what a publisher says is heard under its group", async () => {
   }
   await using heard = follower();
   expect(least(await heard.latest(never))).toBe(7);
+});
+
+it("goes on where the topic ends after it has lost its tail, or was made anew, and where it begins after its head was deleted", {
+  timeout: 30_000,
+}, async () => {
+  const { log, follower, announce } = await world([one]);
+  const heardAbout = (heard: LogAppliedFollower, order: number): Promise<void> =>
+    until(
+      async () => least(heard.current()) === order,
+      10_000,
+      () => `heard ${String(least(heard.current()))}`,
+    );
+  await using heard = follower();
+  for (let order = 1; order <= 100; order++) await announce(one, cut(order));
+  expect(least(await heard.latest(never))).toBe(100);
+  log.loseTail(appliedTopic(prefix), 3);
+  await announce(one, cut(101));
+  await heardAbout(heard, 101);
+  log.loseTail(appliedTopic(prefix), 0);
+  await announce(one, cut(102));
+  await heardAbout(heard, 102);
+  for (let order = 103; order <= 110; order++) await announce(one, cut(order));
+  log.forget(appliedTopic(prefix), 9);
+  await announce(one, cut(111));
+  await heardAbout(heard, 111);
 });
