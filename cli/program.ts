@@ -15,7 +15,7 @@ export interface Called {
 export function buildProgram(call: (called: Called) => void): Command {
   const program = new Command("tailrace")
     .description(
-      "Moves a live SQLite database to PostgreSQL while the application keeps writing: every change, exactly once, in whole transactions.",
+      "Moves a live SQLite or DuckDB database to PostgreSQL while the application keeps writing: every change, exactly once, in whole transactions.",
     )
     .option("-c, --config <file>", "settings file", "tailrace.yaml")
     .addOption(new Option("-o, --output <format>", "form of the answer on stdout").choices(["table", "json"]).default("table"))
