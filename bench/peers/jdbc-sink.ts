@@ -1,7 +1,7 @@
 /** Debezium's JDBC sink in a Kafka Connect worker of its own, reading our topics as they are. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePorts } from "../../test/support/kafka.js";
+import { freePorts } from "../../test/support/ports.js";
 import { JavaProcess } from "./java-process.js";
 import type { PeerParts } from "./parts.js";
 

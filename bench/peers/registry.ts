@@ -1,6 +1,6 @@
 /** Apicurio Registry with its Confluent API, which our source writes to, and its own, which the converter reads. Keeps its schemas in memory. */
 import { join } from "node:path";
-import { freePorts } from "../../test/support/kafka.js";
+import { freePorts } from "../../test/support/ports.js";
 import { JavaProcess } from "./java-process.js";
 import type { PeerParts } from "./parts.js";
 

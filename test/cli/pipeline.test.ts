@@ -4,12 +4,12 @@
  */
 import { type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
+import { freePorts, portsOfPipeline } from "../support/ports.js";
 import { answerOf, type Ended, shapeOf, start, tailrace } from "./command.js";
 
 let directory: string;
@@ -20,21 +20,6 @@ const schema = `
   CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers(id), total REAL, placed DATETIME);
   CREATE TABLE heap (a TEXT);
 `;
-
-/** Four free ports in a row, for the supervisor and its roles; below those that the system gives to connections. */
-async function freeBase(): Promise<number> {
-  for (;;) {
-    const base = 20_000 + Math.floor(Math.random() * 12_000);
-    const free = await Promise.all([0, 1, 2, 3].map((n) => isFree(base + n)));
-    if (free.every(Boolean)) return base;
-  }
-}
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 
 function write(sql: string): void {
   const database = new Database(join(directory, "shop.db"));
@@ -70,7 +55,7 @@ describe("a pipeline by the command alone", () => {
     expect(existsSync(join(directory, ".tailrace", "tailrace.schema.json"))).toBe(true);
     expect((await command("config", "validate")).code).toBe(0);
     expect((await command("init", "--source", "shop.db")).code).toBe(2);
-    const base = await freeBase();
+    const [base = 0] = await freePorts(portsOfPipeline);
     writeFileSync(join(directory, "tailrace.yaml"), `${text}http: { listen: 127.0.0.1:${base} }\n`);
   });
 

@@ -7,6 +7,7 @@ import { stringify } from "yaml";
 import { systemClock } from "../../core/clock.js";
 import { answerOf, start, tailrace } from "../cli/command.js";
 import { DuckDbApplication } from "../support/duckdb.js";
+import { freePorts, portsOfPipeline } from "../support/ports.js";
 import { freshDatabase, type TestDatabase } from "../support/postgres.js";
 
 /** Declared type, literals, type at the target, and what PostgreSQL prints for each literal. */
@@ -73,6 +74,7 @@ const types: readonly (readonly [string, readonly string[], string, readonly (st
 ];
 
 let folder = "";
+let port = 0;
 let database: TestDatabase;
 let application: DuckDbApplication;
 const settings = (more: object = {}): void =>
@@ -82,7 +84,7 @@ const settings = (more: object = {}): void =>
       pipeline: "stock",
       source: { kind: "duckdb", path: "./stock.duckdb", memoryMb: 300, pollMs: 20 },
       target: { url: database.url },
-      http: { listen: `127.0.0.1:${20_000 + 3 * Math.floor(Math.random() * 3_000)}` },
+      http: { listen: `127.0.0.1:${port}` },
       ...more,
     }),
   );
@@ -96,6 +98,7 @@ const caughtUp = () => done("wait", "caught-up", "--timeout", "60s");
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tailrace-e2e-duckdb-"));
+  [port = 0] = await freePorts(portsOfPipeline);
   database = await freshDatabase();
   application = await DuckDbApplication.start(join(folder, "stock.duckdb"));
 });

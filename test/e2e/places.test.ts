@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { until } from "../support/oracles/until.js";
+import { freePorts, portsOfPipeline } from "../support/ports.js";
 import { Operator } from "./operator.js";
 
 const more = (n: number): string =>
@@ -81,23 +82,23 @@ describe("places that change", () => {
 });
 
 describe("processes that come twice", () => {
-  it("stand by with the right words, and take over when the first are killed", { timeout: 120_000 }, async () => {
+  it("stand by with the right words, and take over when the first are killed", { timeout: 240_000 }, async () => {
     await using operator = await Operator.make();
     await operator.answer("apply");
     const first = operator.run();
     await operator.caughtUp();
     expect(await operator.run().ended).toMatchObject({ code: 6, stderr: expect.stringContaining("http.port") as unknown });
-    const base = operator.port;
-    operator.settings({ http: { listen: `127.0.0.1:${base + 10}` } }, "second.yaml");
+    const [base = 0] = await freePorts(portsOfPipeline);
+    operator.settings({ http: { listen: `127.0.0.1:${base}` } }, "second.yaml");
     const second = operator.run("-c", "second.yaml");
     const said = async (offset: number): Promise<{ readonly state: string; readonly code: string | null; readonly why: string | null }> =>
       (await (await fetch(`http://127.0.0.1:${base + offset}/status`)).json()) as never;
     const standsBy = (offset: number) => async (): Promise<boolean> =>
       (await said(offset).catch(() => ({ state: "none" }))).state === "standing-by";
-    await until(standsBy(11), 30_000, () => "the second source does not stand by");
-    await until(standsBy(12), 30_000, () => "the second sink does not stand by");
-    expect(await said(11)).toMatchObject({ code: "source.locked", why: expect.stringContaining("Stop the other one") as unknown });
-    expect(await said(12)).toMatchObject({ code: "target.standing-by", why: expect.stringContaining("Stop the other sink") as unknown });
+    await until(standsBy(1), 30_000, () => "the second source does not stand by");
+    await until(standsBy(2), 30_000, () => "the second sink does not stand by");
+    expect(await said(1)).toMatchObject({ code: "source.locked", why: expect.stringContaining("Stop the other one") as unknown });
+    expect(await said(2)).toMatchObject({ code: "target.standing-by", why: expect.stringContaining("Stop the other sink") as unknown });
     first.child.kill("SIGKILL");
     await first.ended;
     operator.sql(more(5));

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stopSharedKafka } from "./kafka.js";
+import { releasePorts } from "./ports.js";
 
 let directory = "";
 
@@ -16,9 +17,11 @@ export function setup(): void {
   directory = mkdtempSync(join(tmpdir(), "tailrace-run-"));
   process.env.TAILRACE_TEST_RUN = directory;
   process.env.TAILRACE_TEST_OWNER = String(process.pid);
+  releasePorts("gone");
 }
 
 export async function teardown(): Promise<void> {
   await stopSharedKafka(directory);
+  releasePorts("mine");
   rmSync(directory, { recursive: true });
 }

@@ -5,12 +5,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Kafka, logLevel } from "../../connectors/kafka/library.js";
 import { kafkaJars } from "./kafka-jars.js";
+import { freePorts } from "./ports.js";
 
 export interface KafkaBroker {
   /** `127.0.0.1:port`, for settings. */
@@ -204,8 +204,9 @@ function properties({ directory, port, controllerPort, advertisedPort }: Place, 
     "num.partitions=1",
     "auto.create.topics.enable=false",
     "log.cleaner.dedupe.buffer.size=16777216",
-    // With the defaults a killed broker that starts again waits 9 s for its own old registration to end.
-    "broker.session.timeout.ms=1000",
+    // With the defaults a killed broker that starts again waits 9 s for its own old registration to end. Much less, and one that a busy machine
+    // holds up is taken for dead by itself, and has no partition for anybody until its next heartbeat.
+    "broker.session.timeout.ms=3000",
     "broker.heartbeat.interval.ms=200",
     ...more,
     "",
@@ -222,9 +223,10 @@ async function answers(brokers: readonly string[]): Promise<boolean> {
   const admin = kafka.admin();
   try {
     await admin.connect();
-    await admin.describeCluster();
+    // It counts itself only once it leads its partitions again.
+    const { brokers: counted } = await admin.describeCluster();
     await admin.listTopics();
-    return true;
+    return counted.length > 0;
   } catch {
     return false;
   } finally {
@@ -265,19 +267,4 @@ async function end(pid: number, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     if (Date.now() > deadline) process.kill(pid, "SIGKILL");
     await sleep(20);
   }
-}
-
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", () => resolve(server)));
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { type EmbeddedPostgres, removeEmbeddedPostgres, startEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
-import { freePorts } from "./kafka.js";
+import { freePort } from "./ports.js";
 import { freshDatabase, type TestDatabase } from "./postgres.js";
 
 /** `kill`: the postmaster alone dies, and its sessions notice. `immediate`: all of them at once, without a checkpoint. Both recover from the log. */
@@ -20,7 +20,7 @@ export class PostgresServer implements AsyncDisposable {
 
   static async start(settings: Settings = {}): Promise<PostgresServer> {
     const directory = mkdtempSync(join(tmpdir(), "tailrace-server-"));
-    const [port = 0] = await freePorts(1);
+    const port = await freePort();
     return new PostgresServer(directory, port, { settings, running: await launch(directory, port, settings) });
   }
 

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { answerOf, start, tailrace } from "../cli/command.js";
 import { DuckDbApplication } from "../support/duckdb.js";
+import { freePorts, portsOfPipeline } from "../support/ports.js";
 import { freshDatabase, type TestDatabase } from "../support/postgres.js";
 
 const rows = Number(process.env.TAILRACE_INVENTORY_ROWS ?? 4_000);
@@ -30,13 +31,14 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tailrace-inventory-"));
   database = await freshDatabase();
   application = await DuckDbApplication.start(join(folder, "fluxion_production.duckdb"));
+  const [port = 0] = await freePorts(portsOfPipeline);
   writeFileSync(
     join(folder, "tailrace.yaml"),
     stringify({
       pipeline: "inventory",
       source: { kind: "duckdb", path: "./fluxion_production.duckdb", memoryMb: 512, pollMs: 20 },
       target: { url: database.url },
-      http: { listen: `127.0.0.1:${22_000 + 3 * Math.floor(Math.random() * 3_000)}` },
+      http: { listen: `127.0.0.1:${port}` },
     }),
   );
 });

@@ -5,7 +5,8 @@ import type { LogAppender, LogStore, LogTail } from "../../../core/contracts/log
 import { asTailraceError } from "../../../core/errors.js";
 import type { Topic } from "../../../core/vocabulary/ids.js";
 import { at, numbered, patience, randomTopic, record, rejection, scanAll, spec, take, text } from "../../contracts/log-store-host.js";
-import { freePorts, type KafkaBroker, startKafka } from "../../support/kafka.js";
+import { type KafkaBroker, startKafka } from "../../support/kafka.js";
+import { freePorts } from "../../support/ports.js";
 import { kafkaJars } from "../../support/kafka-jars.js";
 import { type KafkaProxy, startKafkaProxy } from "../../support/kafka-proxy.js";
 import { kafkaSettings } from "../../support/kafka-settings.js";

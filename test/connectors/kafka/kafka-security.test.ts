@@ -9,7 +9,8 @@ import type { TailraceError } from "../../../core/errors.js";
 import { Secret } from "../../../core/secret.js";
 import type { KafkaSettings } from "../../../core/settings.js";
 import { numbered, patience, randomTopic, rejection, scanAll, spec } from "../../contracts/log-store-host.js";
-import { freePorts, type KafkaBroker, startKafka } from "../../support/kafka.js";
+import { type KafkaBroker, startKafka } from "../../support/kafka.js";
+import { freePorts } from "../../support/ports.js";
 import { kafkaJars } from "../../support/kafka-jars.js";
 import { kafkaSettings } from "../../support/kafka-settings.js";
 

@@ -2,7 +2,8 @@
 import { closeSync, openSync, readdirSync, ftruncateSync, fstatSync } from "node:fs";
 import { join } from "node:path";
 import { type Admin, Kafka, logLevel } from "kafkajs";
-import { freePorts, type KafkaBroker, startKafka } from "../../support/kafka.js";
+import { type KafkaBroker, startKafka } from "../../support/kafka.js";
+import { freePorts } from "../../support/ports.js";
 import { type KafkaProxy, startKafkaProxy } from "../../support/kafka-proxy.js";
 import { TcpProxy } from "../../support/tcp-proxy.js";
 import type { FaultGround } from "./fault-case.js";
