@@ -45,7 +45,8 @@ export class WriterSession implements LogSession {
   readonly #ends = new Map<Topic, number[]>();
   readonly #lastOwn = new Map<string, OutgoingRecord>();
   #position: Position;
-  #dead = false;
+  /** What ended it. */
+  #ended: { readonly by: unknown } | null = null;
   #turn: Promise<unknown> = Promise.resolve();
   #verifiedMs: number;
 
@@ -99,7 +100,7 @@ export class WriterSession implements LogSession {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#dead = true;
+    this.#ended ??= { by: new TailraceError("log.append-failed", { what: "the session was closed" }) };
     await this.#options.appender[Symbol.asyncDispose]();
   }
 
@@ -222,7 +223,10 @@ export class WriterSession implements LogSession {
     return at < (bounds.get(topic)?.[partition]?.first ?? 0);
   }
 
-  /** One call after the other; the first that fails is the last. */
+  /**
+   * One call after the other; the first that fails is the last. Whoever waits behind it may be heard before it is, so all of them say what has
+   * happened, and not that something has.
+   */
   async #guarded<T>(work: () => Promise<T>): Promise<T> {
     const previous = this.#turn;
     let done = (): void => {};
@@ -231,10 +235,10 @@ export class WriterSession implements LogSession {
     });
     await previous;
     try {
-      if (this.#dead) throw new TailraceError("log.append-failed", { what: "the session ended with an earlier error" });
+      if (this.#ended !== null) throw this.#ended.by;
       return await work();
     } catch (error) {
-      this.#dead = true;
+      this.#ended ??= { by: error };
       throw error;
     } finally {
       done();

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
@@ -53,6 +54,28 @@ describe("writer and reader of the cut protocol", () => {
     expect(seen.map((window) => window.to)).toEqual(["0:3:0", "0:4:0", "0:5:0", "0:6:1", "0:7:0"]);
     expect(seen[1]?.markers).toEqual(["m"]);
     expect(seen[3]?.rows).toEqual(["a@0:6:0", "chunk@0:6:1"]);
+  });
+
+  it("ends a session for everybody with the error of the first that failed, whoever hears of it first", async () => {
+    let nowMs = 0;
+    const log = new LogContext({ ...systemClock, monotonicMs: () => nowMs });
+    await log.ensure();
+    await using session = await log.session();
+    const registry = new EventEmitter();
+    async function* parts(): AsyncIterable<never> {
+      registry.emit("asked");
+      await once(registry, "answered");
+    }
+    const asked = once(registry, "asked");
+    const appended = session.append({ position: at(1), parts: parts(), end: () => expect.fail("no part came") }, signal);
+    await asked;
+    nowMs += 60_000;
+    // As the source's housekeeping does it, beside a batch that waits for the registry.
+    const verified = session.verifyTail(signal);
+    registry.emit("error", new TailraceError("registry.unavailable", { what: "no answer" }));
+    await expect(verified).rejects.toMatchObject({ code: "registry.unavailable" });
+    await expect(appended).rejects.toMatchObject({ code: "registry.unavailable" });
+    await expect(session.verifyTail(signal)).rejects.toMatchObject({ code: "registry.unavailable" });
   });
 
   it("voids a cut whose rows are not all there once a newer writer starts below it", async () => {
