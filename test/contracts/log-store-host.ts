@@ -53,16 +53,6 @@ export async function take(tail: LogTail, count: number): Promise<StoredRecord[]
   return records;
 }
 
-/** Everything that comes until nothing more does. */
-export async function drain(tail: LogTail): Promise<StoredRecord[]> {
-  const records: StoredRecord[] = [];
-  for (;;) {
-    const page = await tail.next(600, patience());
-    if (page === null) return records;
-    records.push(...page);
-  }
-}
-
 export async function rejection(promise: Promise<unknown>): Promise<TailraceError> {
   const thrown = await promise.then(
     () => null,
