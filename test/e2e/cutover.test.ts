@@ -21,10 +21,10 @@ it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { 
   operator.run();
   await operator.caughtUp();
 
-  const preflight = await operator.tailrace("cutover", "preflight");
+  const preflight = await operator.tailrace("cutover", "preflight", "--max-lag", "60s");
   expect(preflight.stdout + preflight.stderr).toMatch(/ok +route/);
   expect(preflight.code).toBe(0);
-  const plan = await operator.answer("cutover", "plan");
+  const plan = await operator.cutover("plan");
   expect((plan["steps"] as { step: string }[]).map(({ step }) => step)).toEqual([
     "preparing",
     "opening",
@@ -37,12 +37,12 @@ it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { 
     "switching",
     "switched",
   ]);
-  const rehearsed = await operator.answer("cutover", "rehearse");
+  const rehearsed = await operator.cutover("rehearse");
   expect(rehearsed).toMatchObject({ outcome: "rehearsed", error: null, afterwards: [] });
   operator.sql("INSERT INTO orders (customer, note) VALUES (2, 'after the rehearsal')");
   await operator.caughtUp();
 
-  const switched = await operator.answer("cutover", "run");
+  const switched = await operator.cutover("run");
   expect(switched).toMatchObject({ outcome: "switched", error: null, afterwards: [] });
   expect(switched["pauseMs"]).toBeTypeOf("number");
   expect(() => operator.sql("DELETE FROM orders")).toThrow(/fenced off/);

@@ -14,9 +14,9 @@ it("cutover, rollback and cutover again: nothing is lost, nothing goes round, no
   await world.startApplication(0);
   const history = await world.history();
 
-  expect(await world.operator.answer("cutover", "rehearse")).toMatchObject({ outcome: "rehearsed", error: null });
+  expect(await world.operator.cutover("rehearse")).toMatchObject({ outcome: "rehearsed", error: null });
   await world.application.progress();
-  const switched = await world.operator.answer("cutover", "run");
+  const switched = await world.operator.cutover("run");
   expect(switched).toMatchObject({ outcome: "switched", error: null });
   await world.application.progress(20);
   expect(world.application.sides).toEqual(["source", "target"]);
@@ -32,7 +32,7 @@ it("cutover, rollback and cutover again: nothing is lost, nothing goes round, no
   };
   await until(look, 60_000, () => `the copy differs: ${seen.join("; ")}`);
 
-  const back = await world.operator.answer("rollback", "run");
+  const back = await world.operator.rollback("run");
   expect(back).toMatchObject({ outcome: "switched", error: null, afterwards: [] });
   await world.application.progress(20);
   expect(world.application.sides).toEqual(["source", "target", "source"]);
@@ -40,7 +40,7 @@ it("cutover, rollback and cutover again: nothing is lost, nothing goes round, no
   await world.operator.caughtUp();
   expect(await world.history()).toBe(history);
 
-  const again = await world.operator.answer("cutover", "run");
+  const again = await world.operator.cutover("run");
   expect(again).toMatchObject({ outcome: "switched", error: null });
   console.log(`pauses in ms: ${JSON.stringify([switched, back, again].map(({ pauseMs }) => Math.round(Number(pauseMs))))}`);
   await world.application.progress(20);

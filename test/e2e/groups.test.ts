@@ -109,16 +109,16 @@ it("one group goes over and comes home while the application writes to both, and
 
   await using application = await Application.start(operator);
   await application.until("source", 20);
-  expect(await operator.answer("cutover", "run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.cutover("run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
   await application.until("target", 20);
   await application.until("main", 20);
   await operator.caughtUp();
-  expect(await operator.answer("rollback", "run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.rollback("run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
   await application.until("source", 20);
-  await operator.answer("cutover", "run", "--group", "billing");
+  await operator.cutover("run", "--group", "billing");
   await application.until("target", 20);
   await application.stop();
-  expect(await operator.answer("cutover", "run", "--group", "main")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.cutover("run", "--group", "main")).toMatchObject({ outcome: "switched", error: null });
   expect(() => operator.sql("DELETE FROM visits")).toThrow(/fenced off/);
   // What was written to PostgreSQL comes back to the file.
   await until(

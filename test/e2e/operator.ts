@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -17,6 +16,7 @@ import { answerOf, type Ended, start, tailrace } from "../cli/command.js";
 import type { ServiceName } from "../../core/status.js";
 import { differences, type Names } from "../support/oracles/tables-equal.js";
 import { until } from "../support/oracles/until.js";
+import { freePorts, portsOfPipeline } from "../support/ports.js";
 import { freshDatabase, type TestDatabase } from "../support/postgres.js";
 
 export const shopSchema = `
@@ -29,7 +29,7 @@ export const shopSchema = `
   WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
     INSERT INTO orders SELECT i, 1 + i % 3, i / 7.0, 'note ' || i, 1700000000000 + i FROM n;
 `;
-const patienceMs = 60_000;
+const patienceMs = 120_000;
 
 export interface OperatorOptions {
   readonly ddl?: string;
@@ -68,7 +68,7 @@ export class Operator implements AsyncDisposable {
 
   static async make(options: OperatorOptions = {}): Promise<Operator> {
     const operator = new Operator(await freshDatabase(options.server), options);
-    operator.port = await freeBase();
+    [operator.port = 0] = await freePorts(portsOfPipeline);
     operator.sql(options.ddl ?? shopSchema);
     operator.settings({});
     return operator;
@@ -116,6 +116,15 @@ export class Operator implements AsyncDisposable {
     const ended = await this.tailrace(...words, "--json");
     if (ended.code !== 0) throw new Error(`tailrace ${words.join(" ")} ended with ${ended.code}: ${ended.stdout}${ended.stderr}`);
     return answerOf(ended);
+  }
+
+  /** As where writes may wait and a target may be behind for long: how long it takes here says how busy the machine is. */
+  cutover(verb: "plan" | "rehearse" | "run", ...words: readonly string[]): Promise<Record<string, unknown>> {
+    return this.answer("cutover", verb, "--max-lag", "60s", "--max-pause", "60s", ...words);
+  }
+
+  rollback(verb: "plan" | "run", ...words: readonly string[]): Promise<Record<string, unknown>> {
+    return this.answer("rollback", verb, "--max-pause", "60s", ...words);
   }
 
   /** The error that a verb ends with. */
@@ -230,19 +239,3 @@ async function metricOf(url: string, name: string): Promise<number | null> {
   const line = text.split("\n").find((one) => one.startsWith(`${name}{`) || one.startsWith(`${name} `));
   return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ") + 1));
 }
-
-/** Free ports, for the supervisor and its roles. */
-async function freeBase(): Promise<number> {
-  for (;;) {
-    const base = 20_000 + Math.floor(Math.random() * 25_000);
-    const free = await Promise.all([0, 1, 2, 3, 5].map((n) => isFree(base + n)));
-    if (free.every(Boolean)) return base;
-  }
-}
-
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });

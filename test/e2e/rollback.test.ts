@@ -19,7 +19,7 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
   operator.run();
   await operator.caughtUp();
   expect(await operator.refusal("rollback", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });
-  expect(await operator.answer("cutover", "run")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.cutover("run")).toMatchObject({ outcome: "switched", error: null });
 
   const client = new Client({ connectionString: operator.database.url });
   await client.connect();
@@ -57,9 +57,9 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
     ]);
     expect(wayBack.filter(({ severity }) => severity === "error" || severity === "warn")).toEqual([]);
 
-    const plan = await operator.answer("rollback", "plan");
+    const plan = await operator.rollback("plan");
     expect(plan).toMatchObject({ ok: true });
-    const back = await operator.answer("rollback", "run");
+    const back = await operator.rollback("run");
     expect(back).toMatchObject({ outcome: "switched", error: null, afterwards: [] });
     expect(back["pauseMs"]).toBeTypeOf("number");
     expect(await operator.answer("rollback", "status")).toMatchObject({
@@ -84,7 +84,7 @@ it("cutover, rollback, cutover, finish: each side has what the other wrote, and 
     const { rows } = await client.query<{ id: string }>("SELECT id FROM orders WHERE note = 'home'");
     expect(Number(rows[0]?.id)).toBe(351);
 
-    expect(await operator.answer("cutover", "run")).toMatchObject({ outcome: "switched", error: null });
+    expect(await operator.cutover("run")).toMatchObject({ outcome: "switched", error: null });
     expect((await client.query<{ id: string }>("INSERT INTO orders (customer) VALUES (2) RETURNING id")).rows[0]?.id).toBe("352");
     expect(() => operator.sql("DELETE FROM orders")).toThrow(fenced);
     expect(await operator.refusal("cutover", "finish", "--yes", "--keep-reverse", "7d")).toMatchObject({ exit: 7 });

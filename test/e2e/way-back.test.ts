@@ -31,7 +31,7 @@ async function walk(more: OperatorOptions): Promise<void> {
   await operator.answer("apply");
   operator.run();
   await operator.caughtUp();
-  expect(await operator.answer("cutover", "run")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.cutover("run")).toMatchObject({ outcome: "switched", error: null });
 
   const client = new Client({ connectionString: operator.database.url });
   await client.connect();

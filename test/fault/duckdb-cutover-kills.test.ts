@@ -36,7 +36,7 @@ it(`survives ${strikes} deaths of the tool at the fence`, { timeout: 300_000 + s
   for (let strike = 0; strike < strikes; strike++) {
     const verb = world.application.sides.at(-1) === "target" ? "rollback" : "cutover";
     const point = strikes <= first.length ? (first[strike] ?? "keeping.after") : (all[random(all.length)] ?? "keeping.after");
-    const words = ["run", "--max-pause", "20s"];
+    const words = ["run", "--max-pause", "20s", ...(verb === "cutover" ? ["--max-lag", "60s"] : [])];
     const tool = start([verb, ...words], { cwd: operator.folder, env: { TAILRACE_CUTOVER_CRASH_AT: point } });
     const ended = await tool.ended;
     expect(ended.signal, `seed ${seed}, strike ${strike}: ${verb} at ${point} (${program}): ${ended.stderr}`).toBe("SIGKILL");

@@ -122,7 +122,7 @@ it(`carries everything back through ${strikes} kills (seed ${seed})`, { timeout:
   await operator.answer("apply");
   operator.run();
   await operator.caughtUp();
-  expect(await operator.answer("cutover", "run")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.cutover("run")).toMatchObject({ outcome: "switched", error: null });
   const captured = operator.rows<{ n: number }>("SELECT max(seq) AS n FROM _cdc_log")[0]?.n;
   const onlooker = new Onlooker(operator.file);
   const bank = new Bank(operator.database.url);
