@@ -8,7 +8,10 @@ export default defineConfig({
     setupFiles: ["test/support/property-seed.ts"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 60_000,
+    // None comes near it: a limit only says when hope ends, and machines that do other things as well are ten times as slow.
+    testTimeout: 180_000,
     hookTimeout: 120_000,
+    // The library's own bound is one second.
+    expect: { poll: { timeout: 30_000 } },
   },
 });

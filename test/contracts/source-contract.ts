@@ -170,7 +170,7 @@ export function describeSource(name: string, create: () => Promise<SourceWorld>)
       await world.write(4);
       await until(
         () => comparePositions(source.lag(at).head, at) === 1,
-        5_000,
+        30_000,
         () => "what was written is never heard of",
       );
       const behind = source.lag(at);

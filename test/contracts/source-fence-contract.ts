@@ -22,7 +22,7 @@ export interface FenceHost extends AsyncDisposable {
 const first = markerId("first");
 const second = markerId("second");
 const never = new AbortController().signal;
-const limits = { waitMs: 2_000, leaseMs: 60_000 };
+const limits = { waitMs: 20_000, leaseMs: 60_000 };
 
 export function sourceFenceContract(name: string, make: () => Promise<FenceHost>): void {
   describe(`a source's fence: ${name}`, () => {
@@ -44,7 +44,7 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       using fence = host.open();
       const { at } = await fence.fence(theGroup, first, limits, never);
       expect((await fence.fence(theGroup, first, limits, never)).at).toEqual(at);
-      expect((await fence.renew(theGroup, first, 1_000)).at).toEqual(at);
+      expect((await fence.renew(theGroup, first, 60_000)).at).toEqual(at);
       expect((await fence.keep(theGroup, first)).at).toEqual(at);
       expect((await fence.keep(theGroup, first)).at).toEqual(at);
     });
@@ -63,15 +63,19 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
     it("ends by itself when its lease is over, and can then not be kept", async () => {
       await using host = await make();
       using fence = host.open();
-      await fence.fence(theGroup, first, { waitMs: 1_000, leaseMs: 150 }, never);
+      await fence.fence(theGroup, first, { ...limits, leaseMs: 2_000 }, never);
       await until(
         async () => (await host.write()) === null,
-        5_000,
+        30_000,
         () => "the lease does not end",
       );
       await expect(fence.keep(theGroup, first)).rejects.toMatchObject({ code: "cutover.fence-lost" });
       await expect(fence.renew(theGroup, first, 1_000)).rejects.toMatchObject({ code: "cutover.fence-lost" });
-      expect(await fence.state(theGroup)).toEqual({ kind: "open" });
+      await until(
+        async () => (await fence.state(theGroup)).kind === "open",
+        30_000,
+        () => "the fence is not open",
+      );
       const { at } = await fence.fence(theGroup, second, limits, never);
       expect(await host.isBehind(at)).toBe(true);
     });
@@ -80,7 +84,7 @@ export function sourceFenceContract(name: string, make: () => Promise<FenceHost>
       await using host = await make();
       {
         using fence = host.open();
-        await fence.fence(theGroup, first, { waitMs: 1_000, leaseMs: 1_000 }, never);
+        await fence.fence(theGroup, first, limits, never);
         await fence.keep(theGroup, first);
       }
       using other = host.open();

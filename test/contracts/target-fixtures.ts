@@ -76,7 +76,8 @@ export const childPlan = planTable(childTable, {
 export const pairPlan = planTable(pairTable);
 export const contractPlan = planOf(parentPlan, childPlan, pairPlan);
 export const never = new AbortController().signal;
-export const takeoverMs = 1_500;
+/** As in production: whoever beats is found out by that, one that is silent is waited for so long. */
+export const takeoverMs = 3_000;
 
 export const parentRow = (id: number, name = `p${id}`): Row => [BigInt(id), name];
 export const childRow = (id: number, parent: number | null, code = `c${id}`): Row => [
@@ -90,8 +91,8 @@ export const nothing: Conservation = { taken: 0, folded: 0, applied: 0, filtered
 export class Owner implements AsyncDisposable {
   constructor(readonly session: TargetSession) {}
 
-  static async of(target: Target): Promise<Owner> {
-    return new Owner(await target.own({ group: theGroup, direction: "forward", takeoverMs }, never));
+  static async of(target: Target, patienceMs = takeoverMs): Promise<Owner> {
+    return new Owner(await target.own({ group: theGroup, direction: "forward", takeoverMs: patienceMs }, never));
   }
 
   window(options: Omit<WindowOptions, "before">): Window {

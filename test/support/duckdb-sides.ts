@@ -62,7 +62,7 @@ export class DuckDbSides implements AsyncDisposable {
     const database = await freshDatabase();
     const target = await connectTarget({ url: database.url, pipeline }, never);
     await target.prepare(plan, () => Promise.resolve(), never);
-    const session = await target.own({ group: theGroup, direction: "forward", takeoverMs: 3_000 }, never);
+    const session = await target.own({ group: theGroup, direction: "forward", takeoverMs: 30_000 }, never);
     const source = await file.open();
     return new DuckDbSides(file, database, plan, { source, target, session, text: openTargetText(new Secret(database.url)) });
   }

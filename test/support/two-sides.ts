@@ -59,7 +59,7 @@ export class TwoSides implements AsyncDisposable {
     const database = await freshDatabase(server);
     const target = await connectTarget({ url: database.url, pipeline }, never);
     await target.prepare(plan, () => Promise.resolve(), never);
-    const session = await target.own({ group: theGroup, direction: "forward", takeoverMs: 3_000 }, never);
+    const session = await target.own({ group: theGroup, direction: "forward", takeoverMs: 30_000 }, never);
     const source = await file.open();
     return new TwoSides(file, database, plan, { source, target, session, text: openTargetText(new Secret(database.url)) });
   }
@@ -131,7 +131,7 @@ export class TwoSides implements AsyncDisposable {
     await this.parts.session[Symbol.asyncDispose]();
     for (;;) {
       try {
-        this.parts.session = await this.parts.target.own({ group: theGroup, direction: "forward", takeoverMs: 3_000 }, this.#abort.signal);
+        this.parts.session = await this.parts.target.own({ group: theGroup, direction: "forward", takeoverMs: 30_000 }, this.#abort.signal);
         return;
       } catch (thrown) {
         if (!(thrown instanceof TailraceError) || thrown.verdict !== "stand-by") throw thrown;

@@ -15,7 +15,7 @@ import { until } from "../../support/oracles/until.js";
 const ddl = "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t SELECT range, range FROM range(100)";
 const marker = markerId("m");
 const never = new AbortController().signal;
-const limits = { waitMs: 2_000, leaseMs: 60_000 };
+const limits = { waitMs: 20_000, leaseMs: 60_000 };
 const openFence = ({ path, pipeline, stateDirectory }: DuckDbFile) =>
   openDuckDbFence({ path, pipeline, stateDirectory, program: engineProgram });
 
@@ -125,7 +125,9 @@ test("what came home counts as told, and what the application writes then is tol
     `ATTACH '${asideName(file.path)}' AS app; UPDATE app.t SET n = -1 WHERE id < 50; DELETE FROM app.t WHERE id = 99; DETACH app`,
   );
   await fence.comeHome(marker, never);
-  await file.run(`ATTACH '${file.path}' AS app; INSERT INTO app.t VALUES (1000, 7); UPDATE app.t SET n = -2 WHERE id = 3; DETACH app`);
+  await file.run(
+    `ATTACH '${file.path}' AS app; BEGIN; INSERT INTO app.t VALUES (1000, 7); UPDATE app.t SET n = -2 WHERE id = 3; COMMIT; DETACH app`,
+  );
   const { position } = await next;
   const told = follower.lastParts.flatMap((part) => (part.kind === "changes" ? part.changes : []));
   expect(told.map((change) => `${change.kind} ${keyText(change.key)}`).toSorted()).toEqual(["create i1000", "update i3"]);
@@ -138,8 +140,8 @@ test.each(["SIGKILL", "SIGSTOP"] as const)("a lease ends without whoever took it
   const { path, pipeline, stateDirectory } = fenced.file;
   const script = `import { openDuckDbFence } from "./dist/connectors/duckdb/fence/fence.js";
     const fence = openDuckDbFence(${JSON.stringify({ path, pipeline, stateDirectory })});
-    await fence.fence(1, "m", { waitMs: 5000, leaseMs: 1500 }, new AbortController().signal);
-    console.log("fenced"); setInterval(() => fence.renew(1, "m", 1500), 300);`;
+    await fence.fence(1, "m", { waitMs: 20_000, leaseMs: 5_000 }, new AbortController().signal);
+    console.log("fenced"); setInterval(() => fence.renew(1, "m", 5_000), 300);`;
   const tool = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(tool, "close");
   await once(tool.stdout, "data");
@@ -147,13 +149,13 @@ test.each(["SIGKILL", "SIGSTOP"] as const)("a lease ends without whoever took it
   tool.kill(signal);
   await until(
     async () => (await fenced.write()) === null,
-    20_000,
+    40_000,
     () => "the lease does not end",
   );
   using fence = openFence(fenced.file);
   await until(
     async () => (await fence.state(theGroup)).kind === "open",
-    5_000,
+    30_000,
     () => "the fence is not open",
   );
   tool.kill("SIGKILL");

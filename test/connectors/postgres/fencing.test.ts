@@ -112,7 +112,7 @@ describe("fencing", () => {
     };
     await until(holding, 30_000, () => "no session of the silent owner holds a transaction");
 
-    await using successor = await Owner.of(target);
+    await using successor = await Owner.of(target, 1_500);
     await successor.apply(one());
     stalled.resolve();
     expect(await stalling).toMatchObject({ code: "target.unavailable" });

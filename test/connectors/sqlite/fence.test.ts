@@ -15,7 +15,7 @@ const ddl = `CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, n INTEGER);
 const fenced = /tailrace: writes are fenced off while the database is being switched over/;
 const marker = markerId("m");
 const never = new AbortController().signal;
-const limits = { waitMs: 2_000, leaseMs: 60_000 };
+const limits = { waitMs: 20_000, leaseMs: 60_000 };
 const openFence = (file: SourceFile) => openSqliteFence({ path: file.path, pipeline: file.pipeline });
 
 sourceFenceContract("SQLite", async () => {
@@ -195,7 +195,7 @@ test("SIGKILL of the tool: a lease ends without it, a kept fence waits for its s
   await leasing.kill();
   await until(
     () => Promise.resolve(accepts(file)),
-    5_000,
+    30_000,
     () => "the lease of a dead process does not end",
   );
   const keeping = hold(file);
@@ -217,7 +217,7 @@ test("SIGSTOP of the tool: continued after its lease, it can neither keep nor ta
   zombie.child.kill("SIGSTOP");
   await until(
     () => Promise.resolve(accepts(file)),
-    5_000,
+    30_000,
     () => "the lease of a stopped process does not end",
   );
   using successor = openFence(file);

@@ -12,7 +12,7 @@ const ddl = `CREATE TABLE a (id INTEGER PRIMARY KEY, v); CREATE TABLE b (id INTE
 const second = groupId(2);
 const marker = markerId("m");
 const never = new AbortController().signal;
-const limits = { waitMs: 2_000, leaseMs: 60_000 };
+const limits = { waitMs: 20_000, leaseMs: 60_000 };
 
 async function install(file: SourceFile, groups: Readonly<Record<string, number>>): Promise<readonly string[]> {
   const tables = file.tables().map(

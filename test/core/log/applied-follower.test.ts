@@ -45,7 +45,7 @@ it("the least of all groups is what counts, and nothing does while a captured on
   await announce(one, cut(12));
   await until(
     async () => least(heard.current()) === 4,
-    5_000,
+    30_000,
     () => `heard ${String(least(heard.current()))}`,
   );
   expect(
@@ -73,14 +73,14 @@ it("a group that is announced counts at once, before the source knows that it is
   await announce(one, cut(8));
   await until(
     async () => heard.current().all.length === 2,
-    5_000,
+    30_000,
     () => "the second group is not heard of",
   );
   expect(least(heard.current())).toBe(5);
   await announce(two, null);
   await until(
     async () => least(heard.current()) === 8,
-    5_000,
+    30_000,
     () => "the second group is not forgotten",
   );
 });

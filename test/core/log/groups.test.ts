@@ -112,7 +112,7 @@ class Pipeline {
     sink.start();
     await until(
       async () => (sink.applied?.position.order ?? 0) >= this.acknowledged || sink.error !== null,
-      20_000,
+      30_000,
       () => `${name} is not at ${this.acknowledged}: ${JSON.stringify(this.view())}`,
     );
     if (sink.error !== null) throw sink.error;

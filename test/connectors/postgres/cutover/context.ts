@@ -25,7 +25,7 @@ export class CutoverPlace implements AsyncDisposable {
   }
 
   desk(url = this.database.url): CutoverDesk {
-    return openCutoverDesk({ url, pipeline: contractPipeline, takeoverMs: 1_500 });
+    return openCutoverDesk({ url, pipeline: contractPipeline, takeoverMs: 10_000 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

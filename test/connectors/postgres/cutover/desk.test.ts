@@ -216,7 +216,7 @@ it("tells of a long query on a target table instead of waiting for it", async ()
       const waits = await monitor.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()");
       return waits.rowCount === 1;
     },
-    10_000,
+    30_000,
     () => "nobody waits for the lock",
   );
   stop.abort(late);
@@ -249,7 +249,7 @@ it("moves only as the state machine allows, and stores each step with its time",
   ]);
   await until(
     () => Promise.resolve(story?.steps.every(({ ms }) => ms !== null) === true),
-    1_000,
+    30_000,
     () => "a step has no time",
   );
 });

@@ -11,7 +11,7 @@ import { until } from "../../../support/oracles/until.js";
 import { freshDatabase, type TestDatabase } from "../../../support/postgres.js";
 import { changesOf, created } from "../../../support/synthetic-window.js";
 
-const limits = { waitMs: 2_000, leaseMs: 60_000 };
+const limits = { waitMs: 20_000, leaseMs: 60_000 };
 const marker = markerId("back");
 const fenced = /tailrace: writes are fenced off while the database is being switched over/;
 
@@ -121,7 +121,7 @@ test("a fence that did not hold all the time is not kept, though its lease runs 
   await fence.fence(theGroup, marker, { waitMs: 1_000, leaseMs: 100 }, never);
   await until(
     async () => (await refusal(database.query("INSERT INTO parent VALUES (1, 'past the fence')"))) === null,
-    5_000,
+    30_000,
     () => "the lease does not end",
   );
   // Somebody sets the lease's end anew, as a process would that was stopped between looking and setting.

@@ -12,7 +12,7 @@ import { until } from "../../../support/oracles/until.js";
 const never = new AbortController().signal;
 let server: PostgresServer;
 beforeAll(async () => {
-  server = await PostgresServer.start({ wal_sender_timeout: "1s" });
+  server = await PostgresServer.start({ wal_sender_timeout: "3s" });
   await server.query("CREATE TABLE t (id bigint PRIMARY KEY)");
   await server.query("CREATE PUBLICATION p FOR TABLE t");
 });
@@ -49,7 +49,7 @@ class Listener implements AsyncDisposable {
   heard(count: number): Promise<void> {
     return until(
       () => this.commits.length >= count,
-      10_000,
+      30_000,
       () => `heard of ${this.commits.length} transactions, not of ${count}`,
     );
   }
@@ -91,7 +91,7 @@ describe("what the server hears from us", () => {
           if (row !== undefined) replies.add(row.at);
           return replies.size > 3;
         },
-        10_000,
+        30_000,
         () => "the server has not asked",
       );
       expect(await confirmedBy("asked")).toBe(before);
@@ -118,7 +118,7 @@ describe("what the server hears from us", () => {
         listener.stream.confirm(confirmed);
         await until(
           async () => (await confirmedBy(slot)) === confirmed,
-          10_000,
+          30_000,
           () => "the confirmation does not arrive",
         );
       }
@@ -128,7 +128,7 @@ describe("what the server hears from us", () => {
       await again[Symbol.asyncDispose]();
       await until(
         async () => (await server.query(`SELECT FROM pg_replication_slots WHERE slot_name = '${slot}' AND NOT active`)).length === 1,
-        10_000,
+        30_000,
         () => "the slot stays active",
       );
       await server.query(`SELECT pg_drop_replication_slot('${slot}')`);

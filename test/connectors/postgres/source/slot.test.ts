@@ -36,7 +36,7 @@ describe("the slot of the way back", () => {
     const before = await confirmed(world);
     await until(
       () => follower.source.captureLog()?.bytes !== 0,
-      10_000,
+      30_000,
       () => "nothing is kept",
     );
     expect(await confirmed(world)).toBe(before);
@@ -46,7 +46,7 @@ describe("the slot of the way back", () => {
     await world.run(noise);
     await until(
       async () => (await confirmed(world)) >= parseLsn(end?.at ?? ""),
-      10_000,
+      30_000,
       () => "an idle table makes the log grow",
     );
   });
@@ -65,7 +65,7 @@ describe("the slot of the way back", () => {
     await follower.source.prune(cut.position);
     await until(
       async () => (await confirmed(world)) === cut.position.order - 1,
-      10_000,
+      30_000,
       () => "it is not let go of",
     );
     await follower.source[Symbol.asyncDispose]();

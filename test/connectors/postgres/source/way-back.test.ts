@@ -168,7 +168,7 @@ describe("the way back", () => {
     await until(
       async () =>
         (await world.database.query("SELECT FROM pg_replication_slots WHERE active AND database = current_database()")).length === 0,
-      10_000,
+      30_000,
       () => "the slot stays active",
     );
     await world.run("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()");
