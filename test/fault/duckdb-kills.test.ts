@@ -11,6 +11,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { program, tailrace } from "../cli/command.js";
 import { DuckDbApplication } from "../support/duckdb.js";
+import { until } from "../support/oracles/until.js";
+import { freePorts, portsOfPipeline } from "../support/ports.js";
 import { freshDatabase, type TestDatabase } from "../support/postgres.js";
 
 const kills = Number(process.env.TAILRACE_DUCKDB_KILLS ?? 5);
@@ -24,13 +26,14 @@ const running = new Map<Name, ChildProcess>();
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "tailrace-duckdb-kills-"));
   database = await freshDatabase();
+  const [port = 0] = await freePorts(portsOfPipeline);
   writeFileSync(
     join(folder, "tailrace.yaml"),
     stringify({
       pipeline: "bank",
       source: { kind: "duckdb", path: "./bank.duckdb", memoryMb: 300, pollMs: 20 },
       target: { url: database.url },
-      http: { listen: `127.0.0.1:${21_000 + 3 * Math.floor(Math.random() * 3_000)}` },
+      http: { listen: `127.0.0.1:${port}` },
     }),
   );
 });
@@ -117,9 +120,7 @@ test(`${kills} kills of source, engine, sink, verifier and application: the sum 
       const now = await applied();
       return now !== "" && now !== before;
     };
-    await expect
-      .poll(moved, { timeout: 120_000, interval: 50, message: `after kill ${n} of ${victim}: ${said("source")}${said("sink")}` })
-      .toBe(true);
+    await until(moved, 120_000, () => `nothing comes after kill ${n} of ${victim}: ${said("source")}${said("sink")}`);
   }
   await kill("application", "SIGTERM");
   const waited = await tailrace(["wait", "caught-up", "--timeout", "120s", "-c", join(folder, "tailrace.yaml")], { cwd: folder });

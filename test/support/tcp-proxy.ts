@@ -3,7 +3,8 @@
  * happens to the bytes of connections that stay.
  */
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { freePort } from "./ports.js";
 
 export type Toxic =
   | { readonly kind: "clear" }
@@ -42,10 +43,10 @@ export class TcpProxy implements AsyncDisposable {
 
   /** On the same port as before, if there was one. */
   async up(): Promise<void> {
+    if (this.#port === 0) this.#port = await freePort();
     const server = createServer((client) => this.#join(client));
     server.listen(this.#port, "127.0.0.1");
     await once(server, "listening");
-    this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
   }
 
@@ -63,10 +64,15 @@ export class TcpProxy implements AsyncDisposable {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Makes open connections deaf that have carried nothing for so long, and leaves those alone that talk. New ones are not touched. */
-  deafenQuiet(forMs: number): number {
-    for (const [connection, at] of this.#open) if (performance.now() - at > forMs) this.#deaf.add(connection);
-    return this.#deaf.size;
+  /**
+   * Makes open connections deaf that have carried nothing for so long, and leaves those alone that talk. New ones are not touched. False, and nothing is
+   * done: they are not as many as that, or one that talks was only kept from it for a moment.
+   */
+  deafenQuiet(forMs: number, count: number): boolean {
+    const quiet = [...this.#open].filter(([, at]) => performance.now() - at > forMs);
+    if (quiet.length !== count) return false;
+    for (const [connection] of quiet) this.#deaf.add(connection);
+    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -71,8 +71,10 @@ export class RoleProcess {
 
   async status(): Promise<Status | null> {
     if (this.#port === null) return null;
-    const answer = await fetch(`http://127.0.0.1:${this.#port}/status`).catch(() => null);
-    return answer === null ? null : ((await answer.json()) as Status);
+    // It may die while it answers.
+    return await fetch(`http://127.0.0.1:${this.#port}/status`)
+      .then(async (answer) => (await answer.json()) as Status)
+      .catch(() => null);
   }
 
   /** By SIGSTOP; Linux only, read from /proc. */

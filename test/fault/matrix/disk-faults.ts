@@ -88,7 +88,7 @@ const cases: readonly FaultCase<DiskGround>[] = [
         await ground.write();
         await until(
           async () => ((await ground.place())?.order ?? 0) >= ground.newestCaptured() || child.exitCode !== null,
-          livenessMs,
+          livenessMs(),
           () => "the sink does not go on",
         );
         if (child.exitCode !== null) throw new Error(`the sink ended with ${child.exitCode}`);

@@ -58,11 +58,15 @@ export function runFaults<G extends FaultGround>(area: FaultArea<G>, missing: st
     afterAll(giveUp);
     for (const one of area.cases) {
       const why = whySkipped(one) ?? missing;
-      it.skipIf(why !== null)(`${one.fault}: ${one.does}${why === null ? "" : ` (${why})`}`, { timeout: 240_000 }, async () => {
-        shared ??= await area.make();
-        await carryOut(one, area.passing ?? [], shared);
-        if (one.ends === "stopped") await giveUp();
-      });
+      it.skipIf(why !== null)(
+        `${one.fault}: ${one.does}${why === null ? "" : ` (${why})`}`,
+        { timeout: one.long === true ? 900_000 : 300_000 },
+        async () => {
+          shared ??= await area.make();
+          await carryOut(one, area.passing ?? [], shared);
+          if (one.ends === "stopped") await giveUp();
+        },
+      );
     }
   });
 }

@@ -31,7 +31,7 @@ function produceFate(fault: string, fate: (n: number) => Fate, atLeast: number):
       await ground.writing(200);
       await until(
         () => chain.produce.lost - before >= atLeast,
-        livenessMs,
+        livenessMs(),
         () => `only ${chain.produce.lost - before} were hit\n${ground.describe()}`,
       );
       await ground.application.stop();
@@ -224,7 +224,7 @@ async function restartWhatStopped({ ground }: KafkaGround): Promise<void> {
     const place = await ground.place();
     return place !== null && place.order >= ground.newestCaptured();
   };
-  await until(done, livenessMs, () => `it does not converge\n${ground.describe()}`);
+  await until(done, livenessMs(), () => `it does not converge\n${ground.describe()}`);
 }
 
 const networkCases: readonly FaultCase<KafkaGround>[] = [

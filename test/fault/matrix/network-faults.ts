@@ -93,7 +93,7 @@ const cases: readonly FaultCase<NetworkGround>[] = [
         await ground.says("sink", "target.unavailable", "target.undecided");
         await until(
           () => ground.times("target.unavailable") >= 3,
-          livenessMs,
+          livenessMs(),
           () => `the sink does not try again\n${ground.describe()}`,
         );
       });
@@ -111,8 +111,8 @@ const cases: readonly FaultCase<NetworkGround>[] = [
     run: async ({ ground, proxy }) => {
       // The lock's beat moves bytes twice a second; while nothing is written, the others are quiet.
       await until(
-        () => proxy.deafenQuiet(2_000) === 2,
-        livenessMs,
+        () => proxy.deafenQuiet(2_000, 2),
+        livenessMs(),
         () => "there are no two quiet connections",
       );
       await ground.write(10);

@@ -67,7 +67,7 @@ async function atEachStatement({ ground, proxy }: PostgresGround, how: "cut" | "
     await ground.write(3);
     await until(
       () => proxy.hits > before,
-      livenessMs,
+      livenessMs(),
       () => `the ${at}. statement never came`,
     );
     await ground.caughtUp();
@@ -130,7 +130,7 @@ const cases: readonly FaultCase<PostgresGround>[] = [
       await ground.writing();
       await until(
         () => proxy.hits - before === 3,
-        livenessMs,
+        livenessMs(),
         () => `no COMMIT came\n${ground.describe()}`,
       );
       await ground.application.stop();
@@ -164,7 +164,7 @@ const cases: readonly FaultCase<PostgresGround>[] = [
           await fillConnections(on, others);
           return ground.lines().some((line) => line.includes("53300"));
         };
-        await until(taken, livenessMs, () => `the sink always found a place\n${ground.describe()}`);
+        await until(taken, livenessMs(), () => `the sink always found a place\n${ground.describe()}`);
         await ground.write(10);
       } finally {
         await Promise.all(others.map((client) => client.end()));
@@ -222,7 +222,7 @@ const cases: readonly FaultCase<PostgresGround>[] = [
         );
         return (waiting.rowCount ?? 0) > 0;
       };
-      await until(cancel, livenessMs, () => "the sink never waited");
+      await until(cancel, livenessMs(), () => "the sink never waited");
       await on.ground.says("sink", "target.unavailable");
       await other.client.query("ROLLBACK");
     },
@@ -244,7 +244,7 @@ const cases: readonly FaultCase<PostgresGround>[] = [
         );
         return (found.rowCount ?? 0) > 0;
       };
-      await until(waits, livenessMs, () => "the sink never waited");
+      await until(waits, livenessMs(), () => "the sink never waited");
       const meets = other.client.query("SELECT FROM tailrace.pipeline FOR UPDATE");
       await on.ground.says("sink", "target.unavailable");
       await meets;

@@ -147,7 +147,7 @@ const cases: readonly FaultCase<FileGround>[] = [
       const before = ground.newestCaptured();
       await until(
         () => ground.newestCaptured() > before + 100,
-        livenessMs,
+        livenessMs(),
         () => "the application writes nothing",
       );
       await ground.stop("source");
@@ -278,7 +278,7 @@ const cases: readonly FaultCase<FileGround>[] = [
       await ground.start("source");
       await until(
         () => statSync(file).size > 0,
-        livenessMs,
+        livenessMs(),
         () => "",
       );
     },

