@@ -27,7 +27,9 @@ import { provenNow } from "./proven.js";
 import { withTarget } from "./target.js";
 import { directionOf, openWayHome } from "./way-back.js";
 
-const patienceMs = 3_000;
+const servicePatienceMs = 5_000;
+/** A dozen questions one after the other, each over the network; who refuses connections is not waited for. */
+const targetPatienceMs = 10_000;
 
 /** From the end of the path to its beginning, so that nothing seems to be ahead of what it comes from. */
 export async function observe(settings: Settings, signal: AbortSignal): Promise<PipelineView> {
@@ -98,7 +100,7 @@ async function askStatus<T extends { readonly pipeline?: string }>(
   signal: AbortSignal,
 ): Promise<Heard<T>> {
   const base = httpBase(settings, place);
-  using limit = timeLimit(signal, patienceMs);
+  using limit = timeLimit(signal, servicePatienceMs);
   try {
     const response = await fetch(`${base}/status`, { signal: limit.signal });
     const status = (await response.json()) as T;
@@ -113,13 +115,13 @@ async function askStatus<T extends { readonly pipeline?: string }>(
 async function askTarget(settings: Settings, sink: Heard<ServiceStatus>, signal: AbortSignal): Promise<Heard<TargetFacts>> {
   // Asking must not start a server.
   if (settings.target.url === null && sink.kind === "silent") return { kind: "silent", why: "the embedded PostgreSQL is not running" };
-  using limit = timeLimit(signal, patienceMs);
+  using limit = timeLimit(signal, targetPatienceMs);
   const short = limit.signal;
   try {
     return { kind: "heard", value: await withTarget(settings, short, (target, place) => factsOf(settings, target, place.url, short)) };
   } catch (thrown) {
     signal.throwIfAborted();
-    return { kind: "silent", why: short.aborted ? `no answer within ${patienceMs / 1000} s` : asTailraceError(thrown).message };
+    return { kind: "silent", why: short.aborted ? `no answer within ${targetPatienceMs / 1000} s` : asTailraceError(thrown).message };
   }
 }
 
