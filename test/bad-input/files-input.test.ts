@@ -22,6 +22,7 @@ import { openDatabase } from "../../connectors/sqlite/database.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
 import { asTailraceError, describeError } from "../../core/errors.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
+import { cpuMs } from "../support/cpu-time.js";
 
 let directory: string;
 const at = (name: string): string => join(directory, name);
@@ -101,7 +102,7 @@ function rowsIn(name: string): number {
 
 describe("at the source's path lies", () => {
   it.each(lines)("%s", (_, name, outcome) => {
-    const started = performance.now();
+    const started = cpuMs();
     let found: string | number;
     try {
       openDatabase(at(name), { readonly: true }).close();
@@ -116,7 +117,7 @@ describe("at the source's path lies", () => {
       found = error.code;
     }
     expect(found).toBe(outcome);
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(cpuMs() - started).toBeLessThan(5_000);
   });
 
   it("a database with a page of garbage: refused where it is read, not read by halves", () => {

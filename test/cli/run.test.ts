@@ -104,7 +104,8 @@ describe("a supervised role", () => {
     const running = child.run(stop.signal);
     const { pid } = await first;
     const second = seen(({ report, restarts }) => restarts === 1 && report?.status.state === "running");
-    process.kill(pid ?? 0, "SIGKILL");
+    if (pid === null) expect.fail("a process that reports has a pid");
+    process.kill(pid, "SIGKILL");
     const again = await second;
     expect(again).toMatchObject({ restarts: 1, lastExit: "killed by SIGKILL", state: "running" });
     stop.abort();

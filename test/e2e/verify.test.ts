@@ -154,7 +154,8 @@ it("compares in the background, finds by itself, and goes on after it was killed
   const killed = await fetch(`http://127.0.0.1:${operator.port}/status`).then(
     (answer) => answer.json() as Promise<{ processes: { role: string; pid: number }[] }>,
   );
-  const kill = (role: string): boolean => process.kill(killed.processes.find((one) => one.role === role)?.pid ?? 0, "SIGKILL");
+  const kill = (role: string): boolean =>
+    process.kill(killed.processes.find((one) => one.role === role)?.pid ?? expect.fail(`${role} does not run`), "SIGKILL");
   kill("verify");
   await operator.database.query("UPDATE archive SET note = 'wrong' WHERE id = 77");
   // The sink dies while ranges are read: rows that it had not applied are waited for, none is called different.
@@ -166,8 +167,15 @@ it("compares in the background, finds by itself, and goes on after it was killed
     90_000,
     () => "the difference was not found",
   );
-  const late = await operator.tailrace("wait", "verified", "--timeout", "3s");
-  expect([late.code, late.stdout]).toEqual([5, expect.stringContaining("1 rows differ")]);
+  await until(
+    async () => {
+      const late = await operator.tailrace("wait", "verified", "--timeout", "3s");
+      expect(late.code).toBe(5);
+      return late.stdout.includes("1 rows differ");
+    },
+    60_000,
+    () => "wait does not say what it waits for",
+  );
   await operator.answer("verify", "repair");
   await application.stop();
   expect(await operator.answer("wait", "verified", "--timeout", "60s")).toMatchObject({ held: true });

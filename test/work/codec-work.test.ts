@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PerformanceObserver } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
 import Database from "better-sqlite3";
 import { afterAll, describe, expect, it } from "vitest";
 import { openEmbeddedLog } from "../../connectors/embedded-log/embedded-log.js";
@@ -46,9 +47,12 @@ async function encodedBy(part: BatchPart) {
 const bytesOf = (records: readonly OutgoingRecord[]): number =>
   records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0);
 
+// Else another thread decides when code becomes optimised, and on a busy machine it waits for its turn.
+setFlagsFromString("--no-concurrent-recompilation");
+
 /**
- * Bytes of the heap that a piece of work takes once it is optimised: the least of many goes. Goes that a collection fell into count as nothing. When
- * code becomes optimised is up to another thread, which on a busy machine waits for its turn: goes are made until the least has not changed for long.
+ * Bytes of the heap that a piece of work takes once it is optimised: the least of many goes, made until it has not changed for long. Goes that a collection
+ * fell into count as nothing.
  */
 async function allocatedBy(work: () => unknown): Promise<number> {
   let collections = 0;
