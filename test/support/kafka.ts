@@ -242,7 +242,7 @@ function guard(pid: number): void {
 }
 
 async function noted(note: string): Promise<{ readonly brokers: readonly string[] }> {
-  const deadline = Date.now() + startPatienceMs;
+  const deadline = Date.now() + 2 * startPatienceMs;
   while (!existsSync(note)) {
     if (Date.now() > deadline) throw new Error("the test file that starts the shared broker did not come to an end with it");
     await sleep(50);

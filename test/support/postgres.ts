@@ -8,6 +8,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { afterAll } from "vitest";
 import { type EmbeddedPostgres, removeEmbeddedPostgres, startEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
+import { until } from "./oracles/until.js";
 
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
@@ -56,8 +57,8 @@ export async function freshDatabase(server?: string): Promise<TestDatabase> {
     },
     [Symbol.asyncDispose]: async () => {
       await client.end();
-      await dropSlots(admin, name);
-      await once(admin, `DROP DATABASE ${name} WITH (FORCE)`);
+      await onceFree(() => dropSlots(admin, name));
+      await onceFree(() => once(admin, `DROP DATABASE ${name} WITH (FORCE)`));
     },
   };
 }
@@ -66,6 +67,21 @@ export function withDatabase(url: string, name: string): string {
   const parsed = new URL(url);
   parsed.pathname = `/${name}`;
   return parsed.href;
+}
+
+/** The server waits five seconds for sessions that it ends, and on a busy machine they may take longer to go. */
+async function onceFree(work: () => Promise<void>): Promise<void> {
+  let inUse: unknown = null;
+  const isDone = (): Promise<boolean> =>
+    work().then(
+      () => true,
+      (thrown: unknown) => {
+        if ((thrown as { readonly code?: unknown }).code !== "55006") throw thrown;
+        inUse = thrown;
+        return false;
+      },
+    );
+  await until(isDone, 60_000, () => String(inUse));
 }
 
 /** A database whose log somebody wants to read stays. */

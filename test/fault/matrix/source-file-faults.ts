@@ -1,6 +1,6 @@
 /** What people, backups and disks do to the source's file while source and sink run, or between two runs. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -285,16 +285,16 @@ const cases: readonly FaultCase<FileGround>[] = [
   },
 ];
 
-/** Noise over a leaf of the table. */
+/** What no page begins with, over a leaf of the table. */
 function damage(file: string, table: string): void {
   const db = new Database(file);
   db.pragma("wal_checkpoint(TRUNCATE)");
   const size = Number(db.pragma("page_size", { simple: true }));
   const page = Number(db.prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' LIMIT 1").pluck().get(table));
   db.close();
-  execFileSync("dd", ["if=/dev/urandom", `of=${file}`, "bs=1", `seek=${(page - 1) * size}`, "count=64", "conv=notrunc"], {
-    stdio: "ignore",
-  });
+  const fd = openSync(file, "r+");
+  writeSync(fd, Buffer.alloc(64, 0xff), 0, 64, (page - 1) * size);
+  closeSync(fd);
 }
 
 export const sourceFileFaults: FaultArea<FileGround> = {
