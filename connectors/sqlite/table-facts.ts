@@ -17,13 +17,18 @@ export interface UniqueTerm {
   readonly expression: string;
   readonly collation: string;
 }
+export interface UniqueIndex {
+  readonly terms: readonly UniqueTerm[];
+  /** WHERE of a partial index; null: every row is in it. */
+  readonly condition: string | null;
+}
 export interface TableFacts {
   readonly name: string;
   readonly sql: string;
   readonly columns: readonly ColumnFacts[];
   /** Name under which the rowid can be reached, when rows can collide by it without the key: no WITHOUT ROWID, no INTEGER PRIMARY KEY. */
   readonly rowid: string | null;
-  readonly uniques: readonly (readonly UniqueTerm[])[];
+  readonly uniques: readonly UniqueIndex[];
   /** Something else may change a row between a write and our trigger: log the row as it is, not as it was written. */
   readonly logsCurrentRow: boolean;
 }
@@ -32,6 +37,7 @@ interface IndexRow {
   readonly name: string;
   readonly unique: number;
   readonly origin: string;
+  readonly partial: number;
 }
 interface IndexColumnRow {
   readonly seqno: number;
@@ -66,7 +72,7 @@ export function readTableFacts(database: Database, name: string): TableFacts | n
       defaultText: c.dflt_value,
     })),
     rowid: rowidName(database, name, columns, indexes),
-    uniques: indexes.filter((index) => index.unique === 1).map((index) => termsOf(database, index)),
+    uniques: indexes.filter((index) => index.unique === 1).map((index) => uniqueIndex(database, index)),
     logsCurrentRow: foreignTriggers(database, name).length > 0 || hasFollowingChildren(database, name),
   };
 }
@@ -108,35 +114,51 @@ function rowidName(database: Database, table: string, columns: readonly ColumnRo
   return ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name)) ?? null;
 }
 
-function termsOf(database: Database, index: IndexRow): readonly UniqueTerm[] {
+function uniqueIndex(database: Database, index: IndexRow): UniqueIndex {
   const rows = (database.pragma(`index_xinfo(${quoteName(index.name)})`) as IndexColumnRow[]).filter((row) => row.key === 1);
   const sql = database.prepare("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?").pluck().get(index.name);
-  const texts = rows.some((row) => row.cid === -2) ? indexedExpressions(String(sql)) : [];
-  return rows.map((row) => ({
-    column: row.name,
-    expression: row.cid === -2 ? (texts[row.seqno] ?? "") : "",
-    collation: row.coll,
-  }));
+  const { expressions, condition } = readIndex(typeof sql === "string" ? sql : "");
+  return {
+    terms: rows.map((row) => ({
+      column: row.name,
+      expression: row.cid === -2 ? (expressions[row.seqno] ?? "") : "",
+      collation: row.coll,
+    })),
+    condition: index.partial === 1 ? condition : null,
+  };
 }
 
-/** The expressions in the first parentheses of a CREATE INDEX, without ASC and DESC. Quotes and comments are stepped over. */
-export function indexedExpressions(sql: string): readonly string[] {
+/** What stands in the first parentheses of a CREATE INDEX, without ASC and DESC, and behind its WHERE. Quotes and comments are stepped over. */
+function readIndex(sql: string): { readonly expressions: readonly string[]; readonly condition: string } {
   const found: string[] = [];
   let depth = 0;
   let text = "";
+  let isBehind = false;
   const token = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\s\S]/g;
   for (const [piece] of sql.matchAll(token)) {
-    if (piece.startsWith("--") || piece.startsWith("/*")) continue;
-    if (piece === ")" && --depth === 0) return [...found, trimTerm(text)];
-    if (piece === "," && depth === 1) {
+    if (piece.startsWith("--") || piece.startsWith("/*")) {
+      text += " ";
+      continue;
+    }
+    if (!isBehind && piece === ")") depth--;
+    if (!isBehind && ((piece === "," && depth === 1) || (piece === ")" && depth === 0))) {
       found.push(trimTerm(text));
       text = "";
-    } else if (depth > 0) {
+      isBehind = piece === ")";
+    } else if (isBehind || depth > 0) {
       text += piece;
     }
-    if (piece === "(") depth++;
+    if (!isBehind && piece === "(") depth++;
   }
-  return found;
+  return {
+    expressions: found,
+    condition: isBehind
+      ? text
+          .trim()
+          .replace(/^where\b/i, "")
+          .trim()
+      : "",
+  };
 }
 
 const trimTerm = (text: string): string => text.trim().replace(/\s+(asc|desc)$/i, "");

@@ -12,7 +12,7 @@
  */
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import { quoteName, quoteText } from "./quote.js";
-import type { TableFacts, UniqueTerm } from "./table-facts.js";
+import type { TableFacts, UniqueIndex } from "./table-facts.js";
 
 export interface Trigger {
   readonly name: string;
@@ -88,17 +88,19 @@ class TriggerWriter {
   }
 
   hints(): readonly Trigger[] {
-    const collisions = [...this.#otherUniques().map((terms) => this.#collision(terms)), ...this.#sameKeyOtherClass()];
+    // Each in a statement of its own, which finds its rows by the index: joined by OR they make SQLite read the whole table, for every write.
+    const collisions = [...this.#otherUniques().map((index) => this.#collision(index)), ...this.#sameKeyOtherClass()];
     const rowid = this.facts.rowid === null ? null : `z.${this.facts.rowid} = new.${this.facts.rowid}`;
     const onInsert = rowid === null ? collisions : [...collisions, rowid];
     const triggers: Trigger[] = [];
     if (onInsert.length > 0) {
-      triggers.push(this.#trigger("bi", "BEFORE INSERT", this.#unlessApplying, [this.#hint(onInsert.join(" OR "))]));
+      const hints = onInsert.map((where) => this.#hint(where));
+      triggers.push(this.#trigger("bi", "BEFORE INSERT", this.#unlessApplying, hints));
     }
     const notItself = `NOT (${this.#same("z", "old")})`;
     if (collisions.length > 0) {
-      const where = `(${collisions.join(" OR ")}) AND ${notItself}`;
-      triggers.push(this.#trigger("bu", `BEFORE UPDATE${this.#ofColumns()}`, this.#unlessApplying, [this.#hint(where)]));
+      const hints = collisions.map((where) => this.#hint(`${where} AND ${notItself}`));
+      triggers.push(this.#trigger("bu", `BEFORE UPDATE${this.#ofColumns()}`, this.#unlessApplying, hints));
     }
     if (rowid !== null) {
       const moves = `${this.#unlessApplying} AND NOT (new.${this.facts.rowid} IS old.${this.facts.rowid})`;
@@ -172,25 +174,25 @@ class TriggerWriter {
     return this.#key.map((c) => `${a}.${quoteName(c)} IS ${b}.${quoteName(c)}`).join(" AND ");
   }
 
-  #otherUniques(): readonly (readonly UniqueTerm[])[] {
+  #otherUniques(): readonly UniqueIndex[] {
     const key = this.#key.toSorted().join("\u0000");
-    const isKey = (terms: readonly UniqueTerm[]): boolean =>
+    const isKey = ({ terms }: UniqueIndex): boolean =>
       terms.every((t) => t.column !== null && t.collation === "BINARY") &&
       terms
         .map((t) => t.column ?? "")
         .toSorted()
         .join("\u0000") === key;
-    return this.facts.uniques.filter((terms) => !isKey(terms));
+    return this.facts.uniques.filter((index) => !isKey(index));
   }
 
-  /** WHERE of a partial index is left out on purpose: a hint too many does no harm. */
-  #collision(terms: readonly UniqueTerm[]): string {
+  /** Whether the new row is in a partial index is not asked: a hint too many does no harm. That the other one is, lets SQLite use the index. */
+  #collision({ terms, condition }: UniqueIndex): string {
     const each = terms.map((term) => {
       if (term.column !== null) return `z.${quoteName(term.column)} = ${this.#stored(term.column)} COLLATE ${quoteName(term.collation)}`;
       const row = this.facts.columns.map((c) => `${this.#stored(c.name)} AS ${quoteName(c.name)}`).join(", ");
       return `(${term.expression}) = (SELECT ${term.expression} FROM (SELECT ${row})) COLLATE ${quoteName(term.collation)}`;
     });
-    return `(${each.join(" AND ")})`;
+    return `(${[...each, ...(condition === null ? [] : [`(${condition})`])].join(" AND ")})`;
   }
 
   /** Column of the new row as it will be stored. */
@@ -216,7 +218,7 @@ class TriggerWriter {
   /** An update of other columns cannot collide; but a generated column or an expression changes without being named. */
   #ofColumns(): string {
     const named = new Set(this.#sameKeyOtherClass().length > 0 ? this.#key : []);
-    for (const terms of this.#otherUniques()) {
+    for (const { terms } of this.#otherUniques()) {
       for (const { column } of terms) {
         if (column === null || this.facts.columns.find((c) => c.name === column)?.generated !== false) return "";
         named.add(column);

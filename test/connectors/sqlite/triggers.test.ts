@@ -70,6 +70,40 @@ describe("rows that REPLACE pushes out without a delete trigger", () => {
   });
 });
 
+test.each([
+  "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT UNIQUE)",
+  "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT UNIQUE, b)",
+  "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT COLLATE NOCASE UNIQUE, b UNIQUE) WITHOUT ROWID",
+  "CREATE TABLE t (id PRIMARY KEY NOT NULL, a NOT NULL DEFAULT 'x' UNIQUE, b); CREATE UNIQUE INDEX low ON t (lower(b), a) WHERE b IS NOT NULL",
+  `CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, gone); CREATE UNIQUE INDEX /* ( */ "x ( WHERE" ON t (a, /* , */ lower(b) DESC) -- why
+     wHeRe gone IS NULL /* still there */ AND b <> ') WHERE'; CREATE UNIQUE INDEX y ON t (b) WHERE(gone = 0)`,
+])("no write reads a whole table for what it may push out: %s", async (ddl) => {
+  await using file = await SourceFile.of(ddl);
+  const application = file.application();
+  const triggers = application
+    .prepare("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdc_1_[iudb]*'")
+    .pluck()
+    .all() as string[];
+  const reads = triggers.flatMap((sql) =>
+    [...sql.matchAll(/SELECT 1, '\w'[^;]* FROM "t" z WHERE [^;]*?(?=; INSERT|; END)/g)].map(([read]) => read),
+  );
+  expect(reads.length).toBeGreaterThan(2);
+  for (const read of reads) {
+    const plan = application.prepare(`EXPLAIN QUERY PLAN ${read.replaceAll(/\b(?:new|old)\.(?:"[^"]*"|\w+)/g, "'x'")}`).all() as {
+      detail: string;
+    }[];
+    const steps = plan.map(({ detail }) => detail).filter((detail) => /\bz\b/.test(detail));
+    expect(steps.length, read).toBe(1);
+    expect(steps[0], read).toMatch(/^SEARCH z/);
+  }
+  await follows(ddl, [
+    "INSERT INTO t (id, a, b) VALUES (1, 'a', 'A'), (2, 'b', 'B'), (3, 'c', 'C')",
+    "INSERT OR REPLACE INTO t (id, a, b) VALUES (4, 'a', 'B')",
+    "UPDATE OR REPLACE t SET a = 'a', b = 'B' WHERE id = 3",
+    "INSERT OR REPLACE INTO t (id, a, b) VALUES (3, 'q', 'q')",
+  ]);
+});
+
 test("INSERT OR IGNORE and an upsert hint at rows that stay, and delete none", async () => {
   const ddl = "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, v); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)";
   const ignored = await follows(ddl, ["INSERT OR IGNORE INTO t VALUES (3, 'a', 3)"]);
