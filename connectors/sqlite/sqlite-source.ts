@@ -194,8 +194,9 @@ class SqliteSource implements Source {
   }
 
   async prune(below: Position): Promise<void> {
+    const read = this.#told ?? this.#reading?.at ?? null;
     // Positions of another past name other rows.
-    if (this.#told === null || below.history !== this.#told.history || isAbove(below, this.#told)) return;
+    if (read === null || below.history !== read.history || isAbove(below, read)) return;
     try {
       await this.#pruner.prune(below.order, () => this.#isSamePast(), this.#closing.signal);
     } catch (thrown) {

@@ -43,6 +43,8 @@ interface Writing {
 }
 
 const housekeepingMs = 500;
+/** A source that is busy gives up, and one that has just begun does not know its place yet: so what is forgotten already is asked for again. */
+const pruneAgainMs = 10_000;
 
 export class SourceService implements Service, AsyncDisposable {
   readonly name = "source";
@@ -171,7 +173,7 @@ export class SourceService implements Service, AsyncDisposable {
     const { clock, follower, store, prefix } = this.#options;
     let trimmed: Position | null = null;
     const compared = new Set<AppliedCut>();
-    let pruned: Position | null = null;
+    let pruned: { readonly below: Position; readonly atMs: number } | null = null;
     for (;;) {
       await clock.delay(housekeepingMs, signal);
       const applied = follower.current();
@@ -186,8 +188,9 @@ export class SourceService implements Service, AsyncDisposable {
       compared.clear();
       for (const cut of all) compared.add(cut);
       const below = this.#keeper.forgetBelow(source, { applied: ours?.position ?? null, acknowledged: reached.acknowledged });
-      if (below !== null && (pruned === null || !samePosition(below, pruned))) {
-        pruned = below;
+      const nowMs = clock.monotonicMs();
+      if (below !== null && (pruned === null || !samePosition(below, pruned.below) || nowMs - pruned.atMs >= pruneAgainMs)) {
+        pruned = { below, atMs: nowMs };
         await source.prune(below);
       }
       // Offsets of an older session may be of records that the log has lost since, and given out again.

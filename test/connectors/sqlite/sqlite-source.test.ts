@@ -33,3 +33,19 @@ test("a row that is nearly as large as a record may be is no larger in the snaps
   }
   expect(chunks).toEqual([1, 1, 2]);
 });
+
+test("what the target has is forgotten after a restart too, although the application has written nothing since", async () => {
+  await using file = await SourceFile.of("CREATE TABLE t (id INTEGER PRIMARY KEY, v)");
+  await using follower = new Follower(await file.open());
+  for (let id = 1; id <= 20; id++) file.application().exec(`INSERT INTO t VALUES (${id}, 'a')`);
+  await follower.catchUp(file.newestSeq());
+  const at = follower.position ?? expect.fail("nothing was read");
+  await follower.restart();
+  await follower.source[Symbol.asyncDispose]();
+  const source = await file.open();
+  await follower.restart(follower.cuts.length, source);
+  const next = follower.take();
+  next.catch(() => {});
+  await source.prune(at);
+  expect(file.application().prepare("SELECT count(*) FROM _cdc_log").pluck().get()).toBe(1);
+});

@@ -15,9 +15,15 @@ const table = topic("shop.orders");
 const waits = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
 
-/** Offsets below which the log was told to forget, of a source whose session is of epoch 5. */
-async function forgotten(appliedEpoch: number, recognises = true): Promise<readonly number[]> {
-  const below: number[] = [];
+interface Told {
+  readonly prunes: number;
+  /** Offsets below which the log was told to forget. */
+  readonly trims: readonly number[];
+}
+
+/** What a source whose session is of epoch 5 has told to forget after three turns of its housekeeping. */
+async function told(appliedEpoch: number, { recognises = true, msPerTurn = 0 } = {}): Promise<Told> {
+  const trims: number[] = [];
   const store = new MemoryLog().store();
   const applied: AppliedCut = {
     logId: logId("log-1"),
@@ -37,13 +43,13 @@ async function forgotten(appliedEpoch: number, recognises = true): Promise<reado
     verifyTail: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
-  const asked: string[] = [];
+  let prunes = 0;
   const source: Partial<Source> = {
     epochSeen: () => writerEpoch(4),
     batches: (_, signal) => ({ [Symbol.asyncIterator]: () => ({ next: () => waits(signal) }) }),
     lag: () => ({ head: applied.position, changes: { kind: "known", value: 0 }, ms: { kind: "known", value: 0 } }),
     recognises: () => recognises,
-    prune: async () => void asked.push("prune"),
+    prune: async () => void prunes++,
     captureLog: () => null,
     [Symbol.asyncDispose]: async () => {},
   };
@@ -54,6 +60,7 @@ async function forgotten(appliedEpoch: number, recognises = true): Promise<reado
     prefix: "shop",
     clock: {
       ...systemClock,
+      monotonicMs: () => turns * msPerTurn,
       delay: async (_, signal) => {
         if (++turns > 3) stop.abort();
         signal.throwIfAborted();
@@ -61,7 +68,7 @@ async function forgotten(appliedEpoch: number, recognises = true): Promise<reado
     },
     log: createLogger({ level: "warn", base: {}, write: () => {} }),
     metrics: noMetrics,
-    store: { ...store, trim: async (ranges) => void below.push(...(ranges.get(table) ?? [])), [Symbol.asyncDispose]: async () => {} },
+    store: { ...store, trim: async (ranges) => void trims.push(...(ranges.get(table) ?? [])), [Symbol.asyncDispose]: async () => {} },
     writer: { open: async () => session as LogSession },
     encoder: {} as ChangeEncoder,
     follower: {
@@ -73,20 +80,23 @@ async function forgotten(appliedEpoch: number, recognises = true): Promise<reado
     retention: { retain: "applied", maxBytes: 0 },
   });
   await service.run(stop.signal).catch(() => {});
-  expect(asked).toEqual(recognises ? ["prune"] : []);
-  return below;
+  return { prunes, trims };
 }
 
 describe("a source that shortens the log", () => {
   it("forgets what the target has applied of this session's", async () => {
-    expect(await forgotten(5)).toEqual([45]);
+    expect(await told(5)).toEqual({ prunes: 1, trims: [45] });
   });
 
   it("forgets nothing by offsets from before its session: the log may have lost its tail and grown again since", async () => {
-    expect(await forgotten(4)).toEqual([]);
+    expect(await told(4)).toEqual({ prunes: 1, trims: [] });
   });
 
   it("forgets nothing at all while the target stands in a past that the source does not recognise", async () => {
-    expect(await forgotten(5, false)).toEqual([]);
+    expect(await told(5, { recognises: false })).toEqual({ prunes: 0, trims: [] });
+  });
+
+  it("asks its source again after a while: a busy one gives up, and nothing else would make it go on", async () => {
+    expect(await told(5, { msPerTurn: 10_000 })).toEqual({ prunes: 3, trims: [45] });
   });
 });
