@@ -111,6 +111,7 @@ export class BenchPipeline implements AsyncDisposable {
   async run<T>(roles: readonly Role[], work: () => Promise<T>): Promise<T> {
     for (const role of roles) this.start(role);
     const result = await work();
+    this.refuseEnded();
     for (const role of roles) await this.stop(role);
     return result;
   }
@@ -122,7 +123,7 @@ export class BenchPipeline implements AsyncDisposable {
   async stop(role: Role): Promise<void> {
     const child = this.#processes.get(role);
     this.#processes.delete(role);
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill("SIGTERM");
     await ended;
