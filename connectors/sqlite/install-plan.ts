@@ -21,7 +21,8 @@ import {
 } from "./installed.js";
 import { isOwnTable, isOwnTrigger } from "./own-names.js";
 import { quoteName, quoteText } from "./quote.js";
-import { ordinaryTables, ourTriggers, whatChanged } from "./schema-check.js";
+import { ordinaryTables, whatChanged } from "./schema-check.js";
+import { SchemaLook } from "./schema-look.js";
 import { readTableFacts, type TableFacts } from "./table-facts.js";
 import { captureTriggers, type Trigger } from "./triggers.js";
 
@@ -39,15 +40,16 @@ export function installStatements(database: Database, wanted: readonly SourceTab
   const statements = [...schemaStatements(database, wanted, who)];
   const isFirst = installed.every((t) => t.state === "left-out");
   const schema = highestSchema(installed) + 1;
+  const look = new SchemaLook(database);
   let next = installed.reduce((highest, t) => Math.max(highest, t.number), 0) + 1;
   for (const table of wanted) {
     const before = installed.find((t) => t.description.table === table.description.table);
     const number = before?.number ?? next++;
-    statements.push(...tableStatements(database, { wanted: table, before: before ?? null, number, schema, isFirst }));
+    statements.push(...tableStatements(database, look, { wanted: table, before: before ?? null, number, schema, isFirst }));
   }
   const names = new Set<string>(wanted.map((t) => t.description.table));
   for (const table of installed) {
-    if (table.state === "captured" && !names.has(table.description.table)) statements.push(...retire(database, table, schema));
+    if (table.state === "captured" && !names.has(table.description.table)) statements.push(...retire(look, table, schema));
   }
   const known = new Set<string>([...names, ...installed.map((t) => t.description.table)]);
   for (const name of ordinaryTables(database)) {
@@ -121,16 +123,16 @@ interface TableWork {
   readonly isFirst: boolean;
 }
 
-function tableStatements(database: Database, work: TableWork): readonly string[] {
+function tableStatements(database: Database, look: SchemaLook, work: TableWork): readonly string[] {
   const { wanted, before, number, schema, isFirst } = work;
   const name = wanted.description.table;
-  const facts = readTableFacts(database, name);
+  const facts = readTableFacts(database, look, name);
   if (facts === null) throw new TailraceError("plan.changed", { what: "A planned table is not in the source", where: { table: name } });
   const columns = describeColumns(wanted.description, facts, before);
   const description: TableDescription = { ...wanted.description, columns };
   const { group } = description;
   const isCaptured = before !== null && before.state === "captured";
-  const whole = isCaptured && isWhole(database, before, description, facts);
+  const whole = isCaptured && whatChanged(database, look, before) === null && isAsBefore(before, description, facts);
   if (whole && before.description.group === group) {
     if (JSON.stringify(columns) === JSON.stringify(before.description.columns)) return [];
     return [`UPDATE _cdc_tables SET columns = ${json(columns)}, schema = ${schema} WHERE t = ${number}`];
@@ -149,7 +151,7 @@ function tableStatements(database: Database, work: TableWork): readonly string[]
     json(digests),
   ];
   return [
-    ...[...ourTriggers(database, number).keys()].map((trigger) => `DROP TRIGGER ${quoteName(trigger)}`),
+    ...[...look.ownTriggers(number).keys()].map((trigger) => `DROP TRIGGER ${quoteName(trigger)}`),
     ...triggers.map((t) => t.sql),
     `INSERT OR REPLACE INTO _cdc_tables (t, name, state, grp, schema, columns, key, facts, triggers) VALUES (${row.join(", ")})`,
     // Triggers that were whole until this transaction have missed nothing: the table only changes its group.
@@ -157,9 +159,9 @@ function tableStatements(database: Database, work: TableWork): readonly string[]
   ];
 }
 
-/** Nothing has changed since, and the triggers are those that this version makes: an older one's may miss what this one knows of. */
-function isWhole(database: Database, before: InstalledTable, description: TableDescription, facts: TableFacts): boolean {
-  if (!sameShape(before.description, description) || whatChanged(database, before) !== null) return false;
+/** The same is wanted, and the triggers are those that this version makes: an older one's may miss what this one knows of. */
+function isAsBefore(before: InstalledTable, description: TableDescription, facts: TableFacts): boolean {
+  if (!sameShape(before.description, description)) return false;
   const made = digestsOf(captureTriggers(before.number, facts, { ...description, group: before.description.group }));
   const there = Object.keys(before.triggers);
   return there.length === Object.keys(made).length && there.every((name) => before.triggers[name] === made[name]);
@@ -188,9 +190,9 @@ function describeColumns(wanted: TableDescription, facts: TableFacts, before: In
   });
 }
 
-function retire(database: Database, table: InstalledTable, schema: number): readonly string[] {
+function retire(look: SchemaLook, table: InstalledTable, schema: number): readonly string[] {
   return [
-    ...[...ourTriggers(database, table.number).keys()].map((trigger) => `DROP TRIGGER ${quoteName(trigger)}`),
+    ...[...look.ownTriggers(table.number).keys()].map((trigger) => `DROP TRIGGER ${quoteName(trigger)}`),
     `UPDATE _cdc_tables SET state = 'retired', schema = ${schema} WHERE t = ${table.number}`,
     "INSERT INTO _cdc_log (op, ts) VALUES ('M', julianday('now'))",
   ];

@@ -15,7 +15,8 @@ import {
   refuseOtherPipeline,
   type StoredState,
 } from "./installed.js";
-import { foreignTriggers, readTableFacts } from "./table-facts.js";
+import { SchemaLook } from "./schema-look.js";
+import { readTableFacts } from "./table-facts.js";
 
 export interface Capture {
   readonly state: StoredState;
@@ -46,8 +47,9 @@ export function checkCapture(
     });
   }
   const tables = readInstalled(database);
+  const look = new SchemaLook(database);
   for (const table of tables) {
-    const why = table.state === "captured" ? whatChanged(database, table) : null;
+    const why = table.state === "captured" ? whatChanged(database, look, table) : null;
     if (why !== null) throw changed(table.description.table, why);
   }
   const known = new Set(tables.map((t) => t.description.table.toLowerCase()));
@@ -57,36 +59,28 @@ export function checkCapture(
 }
 
 /** null: all is as it was installed. */
-export function whatChanged(database: Database, table: InstalledTable): string | null {
-  const facts = readTableFacts(database, table.description.table);
+export function whatChanged(database: Database, look: SchemaLook, table: InstalledTable): string | null {
+  const facts = readTableFacts(database, look, table.description.table);
   if (facts === null) return "was dropped or renamed";
-  const present = ourTriggers(database, table.number);
+  const present = look.ownTriggers(table.number);
   for (const [name, hash] of Object.entries(table.triggers)) {
     const sql = present.get(name);
     if (sql === undefined) return `was rebuilt, or its trigger ${name} was dropped`;
     if (digest(sql) !== hash) return `was renamed, or its trigger ${name} was altered`;
   }
   if (digest(JSON.stringify(facts)) !== table.facts) return "was altered, or got a new unique index, trigger or referring table";
-  return isCutOff(database, table) ? "got a trigger that keeps ours from running (RAISE(IGNORE))" : null;
+  return isCutOff(database, look, table) ? "got a trigger that keeps ours from running (RAISE(IGNORE))" : null;
 }
 
 /** The youngest AFTER trigger runs first, and RAISE(IGNORE) in it ends the others. */
-function isCutOff(database: Database, table: InstalledTable): boolean {
-  const silencers = foreignTriggers(database, table.description.table).filter((t) => /\braise\s*\(\s*ignore/i.test(t.sql));
+function isCutOff(database: Database, look: SchemaLook, table: InstalledTable): boolean {
+  const silencers = look.triggersOn(table.description.table).filter((t) => /\braise\s*\(\s*ignore/i.test(t.sql));
   if (silencers.length === 0) return false;
   const ours = database
     .prepare("SELECT min(rowid) FROM sqlite_master WHERE type = 'trigger' AND name IN (?, ?, ?)")
     .pluck()
     .get(...["i", "u", "d"].map((kind) => `_cdc_${table.number}_${kind}`)) as number;
   return silencers.some((t) => t.age > ours);
-}
-
-export function ourTriggers(database: Database, number: number): ReadonlyMap<string, string> {
-  const rows = database
-    .prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, length(?)) = ?")
-    .raw()
-    .all(`_cdc_${number}_`, `_cdc_${number}_`) as [string, string][];
-  return new Map(rows);
 }
 
 /** Tables of the application; virtual ones and their shadows too. */

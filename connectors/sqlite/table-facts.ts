@@ -1,7 +1,7 @@
 /** What the capture of one table depends on, read from the catalogue. When any of it changes, the triggers must be made anew. */
 import type { Database } from "./database.js";
-import { isOwnTrigger } from "./own-names.js";
 import { quoteName } from "./quote.js";
+import type { SchemaLook } from "./schema-look.js";
 
 export interface ColumnFacts {
   readonly name: string;
@@ -56,9 +56,9 @@ interface ColumnRow {
 }
 
 /** null: there is no such table. */
-export function readTableFacts(database: Database, name: string): TableFacts | null {
-  const sql = database.prepare("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?").pluck().get(name);
-  if (typeof sql !== "string") return null;
+export function readTableFacts(database: Database, look: SchemaLook, name: string): TableFacts | null {
+  const sql = look.sqlOf(name);
+  if (sql === null) return null;
   const columns = database.pragma(`table_xinfo(${quoteName(name)})`) as ColumnRow[];
   const indexes = (database.pragma(`index_list(${quoteName(name)})`) as IndexRow[]).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return {
@@ -71,53 +71,23 @@ export function readTableFacts(database: Database, name: string): TableFacts | n
       generated: c.hidden === 2 || c.hidden === 3,
       defaultText: c.dflt_value,
     })),
-    rowid: rowidName(database, name, columns, indexes),
-    uniques: indexes.filter((index) => index.unique === 1).map((index) => uniqueIndex(database, index)),
-    logsCurrentRow: foreignTriggers(database, name).length > 0 || hasFollowingChildren(database, name),
+    rowid: look.isWithoutRowid(name) ? null : rowidName(columns, indexes),
+    uniques: indexes.filter((index) => index.unique === 1).map((index) => uniqueIndex(database, look, index)),
+    // Children that follow a change run before our AFTER trigger, and their own triggers may write back.
+    logsCurrentRow: look.triggersOn(name).length > 0 || look.isFollowed(name),
   };
 }
 
-/** Triggers of the application on this table, oldest first. */
-export function foreignTriggers(
-  database: Database,
-  table: string,
-): readonly { readonly name: string; readonly sql: string; readonly age: number }[] {
-  const all = database
-    .prepare(
-      "SELECT name, coalesce(sql, '') AS sql, rowid AS age FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid",
-    )
-    .all(table) as { name: string; sql: string; age: number }[];
-  return all.filter(({ name }) => !isOwnTrigger(name));
-}
-
-/**
- * Children that follow a change of this table by a foreign key action run before our AFTER trigger, and their own triggers may write back.
- */
-function hasFollowingChildren(database: Database, table: string): boolean {
-  return (
-    database
-      .prepare(
-        `SELECT count(*) FROM sqlite_master m, pragma_foreign_key_list(m.name) f
-         WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE
-           AND (f.on_update NOT IN ('NO ACTION', 'RESTRICT') OR f.on_delete NOT IN ('NO ACTION', 'RESTRICT'))`,
-      )
-      .pluck()
-      .get(table) !== 0
-  );
-}
-
-function rowidName(database: Database, table: string, columns: readonly ColumnRow[], indexes: readonly IndexRow[]): string | null {
-  const { wr } = database.prepare("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?").get(table) as { wr: number };
+function rowidName(columns: readonly ColumnRow[], indexes: readonly IndexRow[]): string | null {
   const hasAlias = columns.some((c) => c.pk !== 0) && !indexes.some((index) => index.origin === "pk");
-  if (wr === 1 || hasAlias) return null;
+  if (hasAlias) return null;
   const taken = new Set(columns.map((c) => c.name.toLowerCase()));
   return ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name)) ?? null;
 }
 
-function uniqueIndex(database: Database, index: IndexRow): UniqueIndex {
+function uniqueIndex(database: Database, look: SchemaLook, index: IndexRow): UniqueIndex {
   const rows = (database.pragma(`index_xinfo(${quoteName(index.name)})`) as IndexColumnRow[]).filter((row) => row.key === 1);
-  const sql = database.prepare("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?").pluck().get(index.name);
-  const { expressions, condition } = readIndex(typeof sql === "string" ? sql : "");
+  const { expressions, condition } = readIndex(look.sqlOfIndex(index.name) ?? "");
   return {
     terms: rows.map((row) => ({
       column: row.name,

@@ -8,8 +8,8 @@
 import type { GroupId } from "../../../core/vocabulary/ids.js";
 import type { Database } from "../database.js";
 import { isInstalled } from "../installed.js";
+import { isOwnTrigger } from "../own-names.js";
 import { quoteName } from "../quote.js";
-import { foreignTriggers } from "../table-facts.js";
 
 interface Fence {
   readonly kept: number | null;
@@ -38,13 +38,13 @@ export class Applying {
   /** Before the first row of this table. */
   touch(table: string): void {
     if (this.#triggers.has(table)) return;
-    if (foreignTriggers(this.database, table).length === 0) {
-      this.#triggers.set(table, []);
-      return;
-    }
     const all = this.database
       .prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid")
       .all(table) as { name: string; sql: string }[];
+    if (all.every(({ name }) => isOwnTrigger(name))) {
+      this.#triggers.set(table, []);
+      return;
+    }
     for (const { name } of all) this.database.exec(`DROP TRIGGER ${quoteName(name)}`);
     this.#triggers.set(
       table,

@@ -1,7 +1,6 @@
 /** The owner of the file as a target: the lock, one connection, the plan as it was when it took over. */
 import type { Clock } from "../../../core/clock.js";
 import type { AppliedCut, Window } from "../../../core/contracts/log.js";
-import type { TablePlan } from "../../../core/contracts/plan.js";
 import type { Conservation, LeftOut, TargetSession } from "../../../core/contracts/target.js";
 import { passing } from "../../../core/crash-points.js";
 import { TailraceError } from "../../../core/errors.js";
@@ -12,6 +11,7 @@ import { FileIdentity } from "../file-identity.js";
 import { isInstalled, readInstalled } from "../installed.js";
 import { readCatalogue } from "../inspect/catalogue.js";
 import { ordinaryTables } from "../schema-check.js";
+import { SchemaLook } from "../schema-look.js";
 import { readTableFacts } from "../table-facts.js";
 import { immediately } from "../write.js";
 import { type ApplyContext, applyWindow } from "./apply-window.js";
@@ -140,7 +140,15 @@ function contextOf(database: Database, place: Place, epoch: OwnerEpoch, clock: C
   const stored = readTables(database, place.group);
   const descriptions = describe(database, place);
   const planned = stored.filter((table) => table.planned);
-  const tables = new Map(planned.map(({ plan }): [TableId, FileTable] => [plan.source, fileTable(database, plan, descriptions)]));
+  const look = new SchemaLook(database);
+  const tables = new Map(
+    planned.map(({ plan }): [TableId, FileTable] => {
+      const facts = readTableFacts(database, look, plan.source);
+      const description = descriptions.get(plan.source);
+      if (facts === null || description === undefined) throw gone(plan.source);
+      return [plan.source, new FileTable(database, plan, facts, description)];
+    }),
+  );
   const former = new Set(stored.filter((table) => !table.planned).map(({ plan }) => plan.source));
   return { database, place, epoch, clock, tables, former, references: new ForeignKeys(database, ordinaryTables(database)) };
 }
@@ -152,15 +160,8 @@ function describe(database: Database, { group }: Place): ReadonlyMap<string, Tab
   return new Map([...catalogue, ...installed].map((description) => [description.table, description]));
 }
 
-function fileTable(database: Database, plan: TablePlan, descriptions: ReadonlyMap<string, TableDescription>): FileTable {
-  const facts = readTableFacts(database, plan.source);
-  const description = descriptions.get(plan.source);
-  if (facts === null || description === undefined) {
-    throw new TailraceError("plan.changed", { what: "A planned table is not in the file any more", where: { table: plan.source } });
-  }
-  return new FileTable(database, plan, facts, description);
-}
-
+const gone = (table: TableId): TailraceError =>
+  new TailraceError("plan.changed", { what: "A planned table is not in the file any more", where: { table } });
 const missing = ({ pipeline }: Place): TailraceError =>
   new TailraceError("plan.missing", { what: "The file holds no plan of this pipeline", where: { pipeline } });
 const inactive = ({ pipeline, group, direction }: Place): TailraceError =>

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { openDatabase } from "../../../connectors/sqlite/database.js";
+import { checkCapture } from "../../../connectors/sqlite/schema-check.js";
 import { TailraceError } from "../../../core/errors.js";
+import { theGroup } from "../../../core/vocabulary/ids.js";
 import { Follower } from "../../support/follower.js";
 import { SourceFile } from "../../support/sqlite.js";
 
@@ -137,3 +140,22 @@ test("a missing state row stops it, although capture goes on", async () => {
 });
 
 const tiny = { chunks: { chunk: { rows: 1, bytes: 1_000 }, batch: { rows: 1, bytes: 1_000 }, hasTime: () => () => true } };
+
+test("a check asks about the whole schema a few times, however many tables there are", async () => {
+  const asked = async (tables: number): Promise<number> => {
+    await using file = await SourceFile.of(
+      Array.from({ length: tables }, (_, i) => `CREATE TABLE t${i} (id INTEGER PRIMARY KEY, v UNIQUE);`).join(" "),
+    );
+    const database = openDatabase(file.path, { readonly: true });
+    let scans = 0;
+    const prepare = database.prepare.bind(database);
+    database.prepare = ((sql: string) => {
+      if (/sqlite_master|pragma_table_list/.test(sql)) scans++;
+      return prepare(sql);
+    }) as typeof database.prepare;
+    checkCapture(database, { pipeline: file.pipeline, group: theGroup, path: file.path });
+    database.close();
+    return scans;
+  };
+  expect(await asked(20)).toBe(await asked(2));
+});
