@@ -2,6 +2,7 @@
  * How other processes ask the one relay for something: rows in the capture log, written as any application would. They are numbered with
  * everything else, so whoever waits for a marker's position has waited for all that was committed before it.
  */
+import { systemClock } from "../../core/clock.js";
 import type { HoldName, SourceRequests } from "../../core/contracts/source.js";
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, MarkerId, PipelineId, RereadId, TableId } from "../../core/vocabulary/ids.js";
@@ -21,6 +22,8 @@ export interface RequestsOptions {
 }
 
 export const touchedKeysMax = 10_000;
+const forgottenAtOnce = 2_000;
+const pauseMs = 2;
 
 export function openSqliteRequests(options: RequestsOptions): SourceRequests {
   const database = openDatabase(options.path, { readonly: false, busyTimeoutMs: options.busyTimeoutMs ?? 5_000 });
@@ -79,11 +82,13 @@ class SqliteRequests implements SourceRequests {
   }
 
   async beginAnew(): Promise<void> {
-    this.#write(() => {
-      // Numbers go on: a row that comes later must not look like one that was read before.
-      const { lastInsertRowid } = this.database.prepare("INSERT INTO _cdc_log (op, ts) VALUES ('M', julianday('now'))").run();
-      this.database.prepare("DELETE FROM _cdc_log WHERE seq < ?").run(lastInsertRowid);
-    });
+    // Numbers go on: a row that comes later must not look like one that was read before.
+    const sayNothing = this.database.prepare("INSERT INTO _cdc_log (op, ts) VALUES ('M', julianday('now'))");
+    const first = this.#write(() => sayNothing.run().lastInsertRowid);
+    // Oldest first, a few at a time: the application writes in between. The past is another one as soon as the row is gone by which it is recognised.
+    const forget = this.database.prepare("DELETE FROM _cdc_log WHERE seq < (SELECT min(seq) + ? FROM _cdc_log) AND seq < ?");
+    while (this.#write(() => forget.run(forgottenAtOnce, first).changes) > 0)
+      await systemClock.delay(pauseMs, new AbortController().signal);
   }
 
   [Symbol.dispose](): void {

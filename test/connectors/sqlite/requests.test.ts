@@ -222,9 +222,12 @@ test("beginning anew forgets what was read and what was not, and every table is 
   file.application().exec("INSERT INTO s VALUES (2); INSERT INTO t VALUES (51, 51, zeroblob(1000000))");
   await follower.next();
   file.application().exec("DELETE FROM t WHERE id < 10; INSERT INTO t VALUES (52, 52, zeroblob(1000000)); DELETE FROM t WHERE id = 52");
+  file
+    .application()
+    .exec("WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 5099) INSERT INTO s SELECT i FROM n");
   using requests = file.requests();
   await requests.beginAnew();
-  expect(file.application().prepare("SELECT count(*), min(seq) FROM _cdc_log").raw().get()).toEqual([1, 14]);
+  expect(file.application().prepare("SELECT count(*), min(seq) FROM _cdc_log").raw().get()).toEqual([1, 5014]);
   await follower.catchUp(file.newestSeq());
   expect(follower.position?.history).toBe(2);
   follower.replica.assertEquals((t) => file.rows(t), "after beginning anew");
