@@ -114,7 +114,8 @@ const entries = {
   "log.damaged": {
     verdict: "stop",
     cause: "The file of the embedded log is damaged, or is not a log of Tailrace.",
-    remedy: "Check `log.path`. If the file is damaged, move it away, run `tailrace apply` and then `tailrace snapshot --all`",
+    remedy:
+      "Check `log.path`. If the file is damaged, move it away: the target cannot go on with another log, so `tailrace destroy --tables --yes`, `tailrace apply` and `tailrace run` copy everything anew",
   },
   "log.replaced": {
     verdict: "retry",
@@ -216,7 +217,7 @@ const entries = {
   "table.key-collation": {
     verdict: "stop",
     cause: "The key has a collation other than BINARY, so its order cannot be the target's.",
-    remedy: "Declare the key COLLATE BINARY; the table is left out until then",
+    remedy: "Declare the key column COLLATE BINARY; the table is left out until then",
   },
   "table.name": {
     verdict: "stop",
@@ -315,7 +316,7 @@ const entries = {
   "target.tls": {
     verdict: "stop",
     cause: "The connection cannot be made safe as asked.",
-    remedy: "Give the CA, or say `tls: off` for a server on this host",
+    remedy: "Name the CA's file in `target.url` (`sslrootcert=/path`), or say `sslmode=disable` there for a server on this host",
   },
   "target.table-differs": {
     verdict: "stop",

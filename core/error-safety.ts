@@ -33,7 +33,7 @@ const special: Readonly<Partial<Record<ErrorCode, string>>> = {
   "log.gap":
     "What is at the target is whole as of its last transaction; what was deleted from the topic is not there, so it has to be copied anew",
   "log.identity": "Nothing of the other log was applied: the target stays as it was",
-  "log.damaged": "The source and the target are not affected; only the log has to be made again",
+  "log.damaged": "The source and the target are as they were",
   "log.full": "What the log has acknowledged is there; everything else waits in the source's capture log, which grows meanwhile",
   "source.full": "What is committed at the source is there. The application cannot write either until there is room",
   "source.schema-changed": "What was committed before the change is carried over exactly; what came after it waits for `tailrace apply`",
