@@ -1,6 +1,7 @@
 /** What the capture of one table depends on, read from the catalogue. When any of it changes, the triggers must be made anew. */
+import { foldCase } from "../../core/plan/names.js";
 import type { Database } from "./database.js";
-import { quoteName } from "./quote.js";
+import { quoteName, quoteText } from "./quote.js";
 import type { SchemaLook } from "./schema-look.js";
 
 export interface ColumnFacts {
@@ -60,6 +61,7 @@ export function readTableFacts(database: Database, look: SchemaLook, name: strin
   const sql = look.sqlOf(name);
   if (sql === null) return null;
   const columns = database.pragma(`table_xinfo(${quoteName(name)})`) as ColumnRow[];
+  const names = new Set(columns.map((column) => foldCase(column.name)));
   const indexes = (database.pragma(`index_list(${quoteName(name)})`) as IndexRow[]).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return {
     name,
@@ -72,7 +74,7 @@ export function readTableFacts(database: Database, look: SchemaLook, name: strin
       defaultText: c.dflt_value,
     })),
     rowid: look.isWithoutRowid(name) ? null : rowidName(columns, indexes),
-    uniques: indexes.filter((index) => index.unique === 1).map((index) => uniqueIndex(database, look, index)),
+    uniques: indexes.filter((index) => index.unique === 1).map((index) => uniqueIndex(database, look, names, index)),
     // Children that follow a change run before our AFTER trigger, and their own triggers may write back.
     logsCurrentRow: look.triggersOn(name).length > 0 || look.isFollowed(name),
   };
@@ -85,9 +87,9 @@ function rowidName(columns: readonly ColumnRow[], indexes: readonly IndexRow[]):
   return ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name)) ?? null;
 }
 
-function uniqueIndex(database: Database, look: SchemaLook, index: IndexRow): UniqueIndex {
+function uniqueIndex(database: Database, look: SchemaLook, columns: ReadonlySet<string>, index: IndexRow): UniqueIndex {
   const rows = (database.pragma(`index_xinfo(${quoteName(index.name)})`) as IndexColumnRow[]).filter((row) => row.key === 1);
-  const { expressions, condition } = readIndex(look.sqlOfIndex(index.name) ?? "");
+  const { expressions, condition } = readIndex(look.sqlOfIndex(index.name) ?? "", columns);
   return {
     terms: rows.map((row) => ({
       column: row.name,
@@ -98,8 +100,11 @@ function uniqueIndex(database: Database, look: SchemaLook, index: IndexRow): Uni
   };
 }
 
-/** What stands in the first parentheses of a CREATE INDEX, without ASC and DESC, and behind its WHERE. Quotes and comments are stepped over. */
-function readIndex(sql: string): { readonly expressions: readonly string[]; readonly condition: string } {
+/**
+ * What stands in the first parentheses of a CREATE INDEX, without ASC and DESC, and behind its WHERE. Quotes and comments are stepped over. What is in
+ * double quotes and names no column is a text to SQLite, if its library was built like that: it is written as one, which every library understands.
+ */
+function readIndex(sql: string, columns: ReadonlySet<string>): { readonly expressions: readonly string[]; readonly condition: string } {
   const found: string[] = [];
   let depth = 0;
   let text = "";
@@ -116,7 +121,7 @@ function readIndex(sql: string): { readonly expressions: readonly string[]; read
       text = "";
       isBehind = piece === ")";
     } else if (isBehind || depth > 0) {
-      text += piece;
+      text += piece.startsWith('"') ? nameOrText(piece, columns) : piece;
     }
     if (!isBehind && piece === "(") depth++;
   }
@@ -129,6 +134,11 @@ function readIndex(sql: string): { readonly expressions: readonly string[]; read
           .trim()
       : "",
   };
+}
+
+function nameOrText(quoted: string, columns: ReadonlySet<string>): string {
+  const name = quoted.slice(1, -1).replaceAll('""', '"');
+  return columns.has(foldCase(name)) ? quoted : quoteText(name);
 }
 
 const trimTerm = (text: string): string => text.trim().replace(/\s+(asc|desc)$/i, "");
