@@ -185,12 +185,16 @@ class TriggerWriter {
     return this.facts.uniques.filter((index) => !isKey(index));
   }
 
-  /** Whether the new row is in a partial index is not asked: a hint too many does no harm. That the other one is, lets SQLite use the index. */
+  /**
+   * That the other row is in a partial index lets SQLite use the index. Whether the new one is does not matter, for a hint too many does no harm; but an
+   * expression is only asked of rows that are in its index: of others it may fail, and the application's write with it.
+   */
   #collision({ terms, condition }: UniqueIndex): string {
     const each = terms.map((term) => {
       if (term.column !== null) return `z.${quoteName(term.column)} = ${this.#stored(term.column)} COLLATE ${quoteName(term.collation)}`;
       const row = this.facts.columns.map((c) => `${this.#stored(c.name)} AS ${quoteName(c.name)}`).join(", ");
-      return `(${term.expression}) = (SELECT ${term.expression} FROM (SELECT ${row})) COLLATE ${quoteName(term.collation)}`;
+      const value = condition === null ? term.expression : `CASE WHEN ${condition} THEN ${term.expression} END`;
+      return `(${term.expression}) = (SELECT ${value} FROM (SELECT ${row})) COLLATE ${quoteName(term.collation)}`;
     });
     return `(${[...each, ...(condition === null ? [] : [`(${condition})`])].join(" AND ")})`;
   }

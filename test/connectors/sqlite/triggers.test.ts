@@ -104,6 +104,18 @@ test.each([
   ]);
 });
 
+test("an expression that cannot be asked of a row outside of its partial index fails no write of the application", async () => {
+  await follows(
+    `CREATE TABLE t (id INTEGER PRIMARY KEY, data TEXT); CREATE UNIQUE INDEX number ON t (json_extract(data, '$.n')) WHERE json_valid(data);
+     INSERT INTO t VALUES (1, '{"n": 1}'), (2, 'no JSON')`,
+    [
+      "INSERT INTO t VALUES (3, 'nor this')",
+      "REPLACE INTO t VALUES (4, '{\"n\": 1}')",
+      "UPDATE t SET data = 'none' WHERE id = 4; UPDATE t SET data = '{}'  WHERE id = 2",
+    ],
+  );
+});
+
 test("INSERT OR IGNORE and an upsert hint at rows that stay, and delete none", async () => {
   const ddl = "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, v); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)";
   const ignored = await follows(ddl, ["INSERT OR IGNORE INTO t VALUES (3, 'a', 3)"]);
