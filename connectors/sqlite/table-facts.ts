@@ -71,7 +71,7 @@ export function readTableFacts(database: Database, look: SchemaLook, name: strin
       type: c.type,
       notNull: c.notnull !== 0 || c.pk !== 0,
       generated: c.hidden === 2 || c.hidden === 3,
-      defaultText: c.dflt_value,
+      defaultText: c.dflt_value === null ? null : piecesOf(c.dflt_value, noColumns).join(""),
     })),
     rowid: look.isWithoutRowid(name) ? null : rowidName(columns, indexes),
     uniques: indexes.filter((index) => index.unique === 1).map((index) => uniqueIndex(database, look, names, index)),
@@ -100,17 +100,13 @@ function uniqueIndex(database: Database, look: SchemaLook, columns: ReadonlySet<
   };
 }
 
-/**
- * What stands in the first parentheses of a CREATE INDEX, without ASC and DESC, and behind its WHERE. Quotes and comments are stepped over. What is in
- * double quotes and names no column is a text to SQLite, if its library was built like that: it is written as one, which every library understands.
- */
+/** What stands in the first parentheses of a CREATE INDEX, without ASC and DESC, and behind its WHERE. Quotes and comments are stepped over. */
 function readIndex(sql: string, columns: ReadonlySet<string>): { readonly expressions: readonly string[]; readonly condition: string } {
   const found: string[] = [];
   let depth = 0;
   let text = "";
   let isBehind = false;
-  const token = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\s\S]/g;
-  for (const [piece] of sql.matchAll(token)) {
+  for (const piece of piecesOf(sql, columns)) {
     if (piece.startsWith("--") || piece.startsWith("/*")) {
       text += " ";
       continue;
@@ -121,7 +117,7 @@ function readIndex(sql: string, columns: ReadonlySet<string>): { readonly expres
       text = "";
       isBehind = piece === ")";
     } else if (isBehind || depth > 0) {
-      text += piece.startsWith('"') ? nameOrText(piece, columns) : piece;
+      text += piece;
     }
     if (!isBehind && piece === "(") depth++;
   }
@@ -135,6 +131,16 @@ function readIndex(sql: string, columns: ReadonlySet<string>): { readonly expres
       : "",
   };
 }
+
+const noColumns: ReadonlySet<string> = new Set();
+const pieces = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\s\S]/g;
+
+/**
+ * SQL in pieces: what is quoted, comments, and single characters. What is in double quotes and names no column is a text to SQLite, if its library was
+ * built like that: it is written as one, which every library understands.
+ */
+const piecesOf = (sql: string, columns: ReadonlySet<string>): readonly string[] =>
+  [...sql.matchAll(pieces)].map(([piece]) => (piece.startsWith('"') ? nameOrText(piece, columns) : piece));
 
 function nameOrText(quoted: string, columns: ReadonlySet<string>): string {
   const name = quoted.slice(1, -1).replaceAll('""', '"');

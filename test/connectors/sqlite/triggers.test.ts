@@ -275,16 +275,18 @@ test.skipIf(!hasOldSqlite)("an application on another SQLite library (the sqlite
   expect(follower.replica.rows("t")).toEqual([[1n, "b", 0.1 + 0.2]]);
 });
 
-test.skipIf(!hasOldSqlite)("an index whose texts stand in double quotes, as older libraries allow", async () => {
+// skipped without the sqlite3 command: our own library refuses to make such tables.
+test.skipIf(!hasOldSqlite)("indexes and defaults whose texts stand in double quotes, as older libraries allow", async () => {
   await using file = await SourceFile.of("CREATE TABLE x (id INTEGER PRIMARY KEY)", { install: false });
-  const ddl = `CREATE TABLE t (id INTEGER PRIMARY KEY, a, "the ""state""" TEXT);
+  const ddl = `CREATE TABLE named (id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT "no ""name""" UNIQUE); INSERT INTO named (id) VALUES (1);
+    CREATE TABLE t (id INTEGER PRIMARY KEY, a, "the ""state""" TEXT);
     CREATE UNIQUE INDEX active ON t (a) WHERE "The ""state""" = "act""ive";
     CREATE UNIQUE INDEX either ON t (a, coalesce("the ""state""", "none") COLLATE "NOCASE"); INSERT INTO t VALUES (1, 'a', 'act"ive'), (2, 'b', NULL);`;
   execFileSync("sqlite3", ["-bail", file.path, ddl]);
   await file.install();
   await using follower = new Follower(await file.open());
   await follower.catchUp(0);
-  file.application().exec(`REPLACE INTO t VALUES (3, 'a', 'act"ive'), (4, 'b', 'NONE')`);
+  file.application().exec(`REPLACE INTO t VALUES (3, 'a', 'act"ive'), (4, 'b', 'NONE'); REPLACE INTO named (id, name) VALUES (2, NULL)`);
   await follower.catchUp(file.newestSeq());
   follower.replica.assertEquals((t) => file.rows(t), "after both were pushed out");
   expect(follower.replica.rows("t").map(([id]) => id)).toEqual([3n, 4n]);
