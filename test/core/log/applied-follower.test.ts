@@ -96,13 +96,13 @@ it("what a publisher says is heard under its group", async () => {
 });
 
 it("goes on where the topic ends after it has lost its tail, or was made anew, and where it begins after its head was deleted", {
-  timeout: 30_000,
+  timeout: 120_000,
 }, async () => {
   const { log, follower, announce } = await world([one]);
   const heardAbout = (heard: LogAppliedFollower, order: number): Promise<void> =>
     until(
       async () => least(heard.current()) === order,
-      10_000,
+      30_000,
       () => `heard ${String(least(heard.current()))}`,
     );
   await using heard = follower();
