@@ -65,7 +65,7 @@ describe("writer and reader of the cut protocol", () => {
     // oxlint-disable-next-line require-yield -- it fails before its first part
     async function* parts(): AsyncIterable<never> {
       registry.emit("asked");
-      await once(registry, "answered");
+      yield (await once(registry, "answered")) as never;
     }
     const asked = once(registry, "asked");
     const appended = session.append({ position: at(1), parts: parts(), end: () => expect.fail("no part came") }, signal);
