@@ -6,7 +6,7 @@ import Database from "better-sqlite3";
 
 const [file, perSecond] = [process.argv[2], Number(process.argv[3] ?? 100)];
 const db = new Database(file);
-db.pragma("busy_timeout = 5000");
+db.pragma("busy_timeout = 30000");
 db.pragma("foreign_keys = ON");
 const insert = db.prepare("INSERT INTO orders (customer, total, note, placed) VALUES (?, ?, ?, ?)");
 const update = db.prepare("UPDATE orders SET total = total + 1 WHERE id = ?");

@@ -38,7 +38,7 @@ const ownErrors = new Set([
 const say = (line) => process.stdout.write(`${line}\n`);
 
 function open() {
-  const db = new Database(file, { timeout: 10_000 });
+  const db = new Database(file, { timeout: 30_000 });
   db.pragma("journal_mode = WAL");
   db.pragma("synchronous = NORMAL");
   db.pragma("foreign_keys = ON");
