@@ -34,6 +34,6 @@ test("is not lost to the garbage collector", () => {
     });
     await wait(timeLimit(new AbortController().signal, 50).signal);
     console.log("over");`;
-  const said = execFileSync(process.execPath, ["--expose-gc", "--input-type=module", "-e", script], { timeout: 20_000, encoding: "utf8" });
+  const said = execFileSync(process.execPath, ["--expose-gc", "--input-type=module", "-e", script], { timeout: 60_000, encoding: "utf8" });
   expect(said.trim()).toBe("over");
 });

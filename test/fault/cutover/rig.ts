@@ -72,7 +72,7 @@ export class Writer {
         if (this.#child.exitCode !== null) throw new Error(`the application ended with ${this.#child.exitCode}`);
         return this.acknowledged.size >= before + more;
       },
-      30_000,
+      60_000,
       () => `no write is acknowledged any more (${this.failures.slice(-3).join("; ")})`,
     );
   }
@@ -164,7 +164,7 @@ export class Rig implements AsyncDisposable {
         said = `${ended.code} ${ended.stdout}${ended.stderr}`;
         return ended.code === 0 && (await this.#state()) !== "open";
       },
-      60_000,
+      120_000,
       () => `abort does not settle it: ${said}`,
     );
     this.#settledSlowestMs = Math.max(this.#settledSlowestMs, performance.now() - beganMs);
