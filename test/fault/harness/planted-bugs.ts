@@ -111,8 +111,8 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
       {
         file: "connectors/sqlite/triggers",
-        find: "this.facts.logsCurrentRow ? [moved, updated] : [updated]",
-        put: "[updated]",
+        find: 'this.#log(this.#keyColumns(), `SELECT ${this.#head("R")}, ${oldKey} WHERE ${hasMoved}`),',
+        put: "",
       },
     ],
     finds: /account|person|vault|the bank holds|target\.constraint/,
