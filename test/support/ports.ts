@@ -1,7 +1,7 @@
 /**
  * Ports for who must know them before anybody listens there: a settings file, a broker's properties, a server that comes back where it was.
  *
- * Promises: in all test runs on this machine no port is given twice while its run lives, and the system gives none of them to a connection or to a
+ * Promises: in all of our test runs on this machine no port is given twice while its run lives, and the system gives none of them to a connection or to a
  * server that asks for any port, because they lie below those it hands out. A port that is only looked for (`listen(0)`, then closed) promises
  * neither: somebody else has it by the time a broker has started.
  */
@@ -13,7 +13,8 @@ import { join } from "node:path";
 const first = 10_000;
 // Linux hands out ports from 32,768 on.
 const end = 32_000;
-const claims = join(tmpdir(), "tailrace-test-ports");
+// Somebody else's claims could not be read or removed; their ports are found to be taken.
+const claims = join(tmpdir(), `tailrace-test-ports-${process.getuid?.() ?? "any"}`);
 
 /** In a row: for the supervisor and its roles. */
 export const portsOfPipeline = 6;
