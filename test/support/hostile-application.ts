@@ -1,8 +1,9 @@
 /** Starts the hostile application (hostile-application.mjs) and keeps what it reported, over several lives if it is killed. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const script = fileURLToPath(new URL("hostile-application.mjs", import.meta.url));
 
@@ -26,18 +27,29 @@ export interface RunOptions {
   readonly triggers?: boolean;
 }
 
-export function setUpHostileDatabase(
-  file: string,
-  options: { readonly seed: number; readonly rows?: number; readonly triggers?: boolean },
-): void {
-  const flags = [
-    "--seed",
-    String(options.seed),
-    "--rows",
-    String(options.rows ?? 3000),
-    ...(options.triggers === true ? ["--triggers"] : []),
-  ];
-  execFileSync(process.execPath, [script, "setup", file, ...flags]);
+interface SetUp {
+  readonly seed: number;
+  readonly rows?: number;
+  readonly triggers?: boolean;
+}
+const setUp = (file: string, { seed, rows = 3000, triggers = false }: SetUp): readonly string[] => [
+  script,
+  "setup",
+  file,
+  "--seed",
+  String(seed),
+  "--rows",
+  String(rows),
+  ...(triggers ? ["--triggers"] : []),
+];
+
+export function setUpHostileDatabase(file: string, options: SetUp): void {
+  execFileSync(process.execPath, setUp(file, options));
+}
+
+/** While services run in this process: on a busy machine they would lose their sessions meanwhile. */
+export async function makeHostileDatabase(file: string, options: SetUp): Promise<void> {
+  await promisify(execFile)(process.execPath, setUp(file, options));
 }
 
 export class HostileApplication implements AsyncDisposable {

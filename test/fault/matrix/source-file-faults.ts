@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { verb as snapshot } from "../../../cli/verbs/snapshot.js";
-import { setUpHostileDatabase } from "../../support/hostile-application.js";
+import { makeHostileDatabase } from "../../support/hostile-application.js";
 import { until } from "../../support/oracles/until.js";
 import type { FaultArea, FaultCase } from "./fault-case.js";
 import { FileGround } from "./file-ground.js";
@@ -200,7 +200,7 @@ const cases: readonly FaultCase<FileGround>[] = [
       rmSync(on.file);
       on.removeSides();
       await ground.says("source", "source.replaced");
-      setUpHostileDatabase(`${on.file}.new`, { seed: 99, rows: 100, triggers: true });
+      await makeHostileDatabase(`${on.file}.new`, { seed: 99, rows: 100, triggers: true });
       renameSync(`${on.file}.new`, on.file);
       await ground.stops("source", "source.not-applied");
       await ground.apply();
@@ -221,7 +221,7 @@ const cases: readonly FaultCase<FileGround>[] = [
         await ground.caughtUp();
       }
       const other = `${on.file}.other`;
-      setUpHostileDatabase(other, { seed: 98, rows: 50, triggers: true });
+      await makeHostileDatabase(other, { seed: 98, rows: 50, triggers: true });
       await ground.applyTo(other);
       await on.pastGoesBack();
       on.removeSides();
