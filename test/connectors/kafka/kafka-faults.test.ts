@@ -50,8 +50,8 @@ describe.skipIf(missing !== null)(`a Kafka broker in trouble${missing === null ?
     const before = proxy.fetched;
     await using tail = await store.tail(new Map([[topic, at(0)]]), patience());
     expect(await take(tail, 10_000)).toHaveLength(10_000);
-    // 3.1 MB in answers of 256 KiB a partition are 12; some come early, short or empty while others are worked on.
-    expect(proxy.fetched - before).toBeLessThanOrEqual(30);
+    // 3.1 MB in answers of 256 KiB a partition are 12, of 64 KiB would be 48; some come early, short or empty while others are worked on.
+    expect(proxy.fetched - before).toBeLessThanOrEqual(45);
   });
 
   it("is ridden over by one appender and one tail when it is killed and started again", async () => {
