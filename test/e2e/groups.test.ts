@@ -1,124 +1,50 @@
 /** Two table groups by the command alone: one goes to PostgreSQL and home again while the application goes on writing to both. */
-import { setTimeout } from "node:timers/promises";
-import Database from "better-sqlite3";
 import { Client } from "pg";
 import { expect, it } from "vitest";
-import { openRoute } from "../../connectors/postgres/routing/route-client.js";
+import { sharedKafka } from "../support/kafka.js";
 import { until } from "../support/oracles/until.js";
-import { Operator } from "./operator.js";
+import { judgeTwoGroups, twoGroups as groups, TwoGroups, twoGroupsSchema as ddl } from "../support/two-groups.js";
+import { Operator, type OperatorOptions } from "./operator.js";
 
-const ddl = `
-  PRAGMA journal_mode = WAL;
-  CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
-  CREATE TABLE visits (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL REFERENCES customers (id), at REAL);
-  CREATE TABLE invoices (id INTEGER PRIMARY KEY AUTOINCREMENT, total REAL);
-  CREATE TABLE lines (id INTEGER PRIMARY KEY AUTOINCREMENT, invoice INTEGER NOT NULL REFERENCES invoices (id) ON DELETE CASCADE, what TEXT);
-  INSERT INTO customers VALUES (1, 'Ada'), (2, 'Bo');
-  INSERT INTO invoices (total) VALUES (1.5), (2.5);
-  INSERT INTO lines (invoice, what) VALUES (1, 'first'), (2, 'second');
-`;
-const groups = { billing: ["invoices", "lines"] };
+const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
+const says = "one group goes over and comes home while the application writes to both, and then both go";
 
-/** Writes to `billing` where its route says, and to `main` in the file, all the time; neither may fail. */
-class Application implements AsyncDisposable {
-  readonly #stop = new AbortController();
-  readonly #ended: Promise<void>[];
-  readonly written = { source: 0, target: 0, main: 0 };
-  /** The longest time between two writes to `main`. */
-  longestMs = 0;
+it(`${says}, over Kafka`, { timeout: 300_000 }, async (context) => {
+  const kafka = await sharedKafka();
+  if (kafka.kind === "missing") return context.skip(`no Kafka: ${kafka.why}`);
+  await walk({ log: { kind: "kafka", brokers: kafka.brokers } });
+});
+// Above the log it is the same code; kills of one group's cutover (test/fault/cutover) go over the embedded log.
+it(`${says}, over the embedded log`, { timeout: 300_000 }, async (context) => {
+  if (!isLong) return context.skip("long: TAILRACE_TEST_LONG=1");
+  await walk({});
+});
 
-  private constructor(
-    private readonly file: Database.Database,
-    private readonly client: Client,
-    private readonly route: Awaited<ReturnType<typeof openRoute>>,
-  ) {
-    this.#ended = [this.#billing(), this.#main()];
-  }
-
-  static async start(operator: Operator): Promise<Application> {
-    const client = new Client({ connectionString: operator.database.url });
-    await client.connect();
-    const route = await openRoute({ url: operator.database.url, pipeline: operator.pipeline, group: "billing", sourceIsFenced: true });
-    return new Application(new Database(operator.file, { timeout: 10_000 }), client, route);
-  }
-
-  async #billing(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      await this.route.write((side) => (side === "source" ? this.#bill() : this.#billAtTarget()));
-      await setTimeout(5);
-    }
-  }
-
-  async #main(): Promise<void> {
-    const insert = this.file.prepare("INSERT INTO visits (customer, at) VALUES (1 + abs(random()) % 2, julianday('now'))");
-    for (let last = performance.now(); !this.#stop.signal.aborted; ) {
-      insert.run();
-      this.written.main += 1;
-      this.longestMs = Math.max(this.longestMs, performance.now() - last);
-      last = performance.now();
-      await setTimeout(5);
-    }
-  }
-
-  async #bill(): Promise<void> {
-    this.file.transaction(() => {
-      const { lastInsertRowid } = this.file.prepare("INSERT INTO invoices (total) VALUES (?)").run(this.written.source / 7);
-      this.file.prepare("INSERT INTO lines (invoice, what) VALUES (?, 'at the source')").run(lastInsertRowid);
-    })();
-    this.written.source += 1;
-  }
-
-  async #billAtTarget(): Promise<void> {
-    await this.client.query(
-      "WITH i AS (INSERT INTO invoices (total) VALUES (0.5) RETURNING id) INSERT INTO lines (invoice, what) SELECT id, 'at the target' FROM i",
-    );
-    this.written.target += 1;
-  }
-
-  until(side: "source" | "target" | "main", more: number): Promise<void> {
-    const from = this.written[side];
-    return until(
-      async () => this.written[side] >= from + more,
-      60_000,
-      () => `the application does not write to ${side}`,
-    );
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await Promise.all(this.#ended);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-    this.file.close();
-    await this.route[Symbol.asyncDispose]();
-    await this.client.end();
-  }
-}
-
-it("one group goes over and comes home while the application writes to both, and then both go", { timeout: 300_000 }, async () => {
-  await using operator = await Operator.make({ ddl });
+async function walk(more: OperatorOptions): Promise<void> {
+  await using operator = await Operator.make({ ddl, ...more });
   operator.settings({ groups });
   await operator.answer("apply");
   expect(operator.rows("SELECT id FROM _cdc_state ORDER BY id")).toEqual([{ id: 1 }, { id: 2 }]);
   operator.run();
   await operator.caughtUp();
-  expect(await operator.different({})).toEqual([]);
   expect(await operator.refusal("cutover", "run")).toMatchObject({ exit: 2, message: /wants --group.*main, billing/ });
 
-  await using application = await Application.start(operator);
+  await using application = await TwoGroups.start(operator.place);
   await application.until("source", 20);
-  expect(await operator.cutover("run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.answer("cutover", "run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
+  // Both directions at once: billing comes back to the file while main goes on to PostgreSQL.
   await application.until("target", 20);
   await application.until("main", 20);
   await operator.caughtUp();
-  expect(await operator.rollback("run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.answer("verify", "run")).toMatchObject({ outcome: "equal" });
+  expect(await operator.answer("rollback", "run", "--group", "billing")).toMatchObject({ outcome: "switched", error: null });
   await application.until("source", 20);
-  await operator.cutover("run", "--group", "billing");
+  await operator.caughtUp();
+  expect(await operator.answer("verify", "run")).toMatchObject({ outcome: "equal" });
+  await operator.answer("cutover", "run", "--group", "billing");
   await application.until("target", 20);
   await application.stop();
-  expect(await operator.cutover("run", "--group", "main")).toMatchObject({ outcome: "switched", error: null });
+  expect(await operator.answer("cutover", "run", "--group", "main")).toMatchObject({ outcome: "switched", error: null });
   expect(() => operator.sql("DELETE FROM visits")).toThrow(/fenced off/);
   // What was written to PostgreSQL comes back to the file.
   await until(
@@ -126,8 +52,14 @@ it("one group goes over and comes home while the application writes to both, and
     60_000,
     () => "the two sides do not become equal",
   );
-  expect(application.written.target).toBeGreaterThan(0);
-});
+  const client = new Client({ connectionString: operator.database.url });
+  await client.connect();
+  try {
+    expect(await judgeTwoGroups(application.written, client)).toEqual([]);
+  } finally {
+    await client.end();
+  }
+}
 
 it("a row that cannot be applied stops its group alone, and kills of both processes lose neither group anything", {
   timeout: 240_000,
@@ -158,10 +90,39 @@ it("a row that cannot be applied stops its group alone, and kills of both proces
   expect((await operator.tailrace("wait", "caught-up", "--group", "billing", "--timeout", "1s")).code).toBe(5);
 });
 
+it("settings that would arrange groups anew are refused by name, and nothing is changed", { timeout: 240_000 }, async () => {
+  await using operator = await Operator.make({ ddl: `${ddl} CREATE TABLE stock (id INTEGER PRIMARY KEY);` });
+  operator.settings({ groups });
+  await operator.answer("apply");
+  const applied = async (): Promise<unknown> => [
+    await operator.ask("SELECT source, group_id, plan FROM tailrace.pipeline_table ORDER BY source"),
+    operator.rows("SELECT * FROM _cdc_tables ORDER BY 1"),
+    operator.rows("SELECT name, sql FROM sqlite_schema WHERE name GLOB '_cdc_*' ORDER BY name"),
+  ];
+  const before = await applied();
+  const mistakes: readonly (readonly [Record<string, unknown>, number, RegExp])[] = [
+    [{ groups: { ...groups, depot: ["lines"] } }, 2, /depot\[0\] is in group 'billing' already/],
+    [{ groups: { billing: ["invoices", "line"] } }, 7, /Group 'billing' names a table 'line' that is not captured. Did you mean 'lines'/],
+    [
+      { groups: { ...groups, depot: ["customers"] } },
+      7,
+      /foreign key \(customer\) of 'visits', in group 'main', refers to 'customers', in group 'depot'/,
+    ],
+    [{ groups: { billing: [...groups.billing, "stock"] } }, 7, /Table 'stock' is in group 'main' and cannot move into 'billing'/],
+    [{ groups: { bills: groups.billing } }, 7, /Group 'billing' is applied and settings do not name it any more/],
+    [{}, 7, /is in group 'billing' and cannot move into 'main'/],
+  ];
+  for (const [settings, exit, says] of mistakes) {
+    operator.settings(settings);
+    expect(await operator.refusal("apply")).toMatchObject({ exit, message: expect.stringMatching(says) as unknown });
+  }
+  expect(await applied()).toEqual(before);
+});
+
 /** Writes to both groups until it is told to end. */
 async function fill(operator: Operator): Promise<() => void> {
   const write = (i: number): void =>
-    operator.sql(`BEGIN; INSERT INTO invoices (total) VALUES (${i}); INSERT INTO lines (invoice, what) VALUES (1, 'line ${i}');
+    operator.sql(`BEGIN; INSERT INTO invoices (n, total) VALUES (${i}, ${i}); INSERT INTO lines (invoice, what) VALUES (1, 'line ${i}');
       INSERT INTO visits (customer, at) VALUES (1, ${i}); COMMIT`);
   for (let i = 0; i < 200; i++) write(i);
   return () => {

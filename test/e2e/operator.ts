@@ -88,6 +88,11 @@ export class Operator implements AsyncDisposable {
     writeFileSync(join(this.folder, file), stringify({ ...settings, ...more }));
   }
 
+  /** For an application that follows its route. */
+  get place(): { readonly file: string; readonly url: string; readonly pipeline: string } {
+    return { file: this.file, url: this.database.url, pipeline: this.pipeline };
+  }
+
   /** As an application that opens the file, writes and closes it. */
   sql(text: string): void {
     const db = new Database(this.file, { timeout: 10_000 });
@@ -104,6 +109,17 @@ export class Operator implements AsyncDisposable {
       return db.prepare(sql).all() as T[];
     } finally {
       db.close();
+    }
+  }
+
+  /** Of PostgreSQL. */
+  async ask<T extends Record<string, unknown>>(sql: string): Promise<T[]> {
+    const client = new Client({ connectionString: this.database.url });
+    await client.connect();
+    try {
+      return (await client.query<T>(sql)).rows;
+    } finally {
+      await client.end();
     }
   }
 
