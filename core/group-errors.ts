@@ -13,4 +13,16 @@ export const groupErrors = {
     remedy:
       "Leave the table in its group. A group that is new may take tables out of one that is there; to arrange groups anew: `tailrace destroy --yes`, `tailrace apply` and `tailrace run` copy everything",
   },
+  "plan.group-renamed": {
+    verdict: "stop",
+    cause: "Settings have lost the name of a table group that is applied.",
+    remedy:
+      "Give the group the name it had: its route, its journal and applications that follow it know it by that name. To arrange groups anew: `tailrace destroy --yes`, `tailrace apply` and `tailrace run` copy everything",
+  },
+  "plan.group-file": {
+    verdict: "stop",
+    cause: "Tables of one DuckDB file would be switched over in several groups.",
+    remedy:
+      "Take `groups:` out of the settings: a DuckDB file belongs to one process and is fenced off as a whole, so all its tables go over together. To move them in steps, give the tables of each step a file and a pipeline of their own",
+  },
 } as const satisfies Record<string, CatalogueEntry>;

@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { TablePlan, TargetPlan } from "../../core/contracts/plan.js";
 import type { BegunGroup, StaleTable } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
+import { mainGroup } from "../../core/plan/groups.js";
 import type { GroupId, PipelineId } from "../../core/vocabulary/ids.js";
 import type { Alteration } from "./alter-table.js";
 import type { Connection } from "./connection.js";
@@ -59,15 +60,19 @@ export async function preparation(connection: Connection, plan: TargetPlan): Pro
   return { statements: fenced, stale: staleTables(replan), begun: [...begunGroups(plan, stored).keys()] };
 }
 
-/** The application writes to the tables: they are no longer ours to change. */
+/** The application writes to the tables: they are no longer ours to change. Nor are others', whose group may stand elsewhere when it comes home. */
 async function refuseSwitched(connection: Connection, pipeline: PipelineId): Promise<void> {
-  const [row] = await connection.rows<{ switched: boolean }>(
-    "SELECT EXISTS (SELECT FROM tailrace.pipeline WHERE pipeline = $1 AND direction = 'reverse' AND active) AS switched",
+  const switched = await connection.rows<{ name: string | null }>(
+    `SELECT DISTINCT t.plan ->> 'groupName' AS name FROM tailrace.pipeline AS p
+     LEFT JOIN tailrace.pipeline_table AS t ON t.pipeline = p.pipeline AND t.group_id = p.group_id AND t.direction = 'forward' AND t.planned
+     WHERE p.pipeline = $1 AND p.direction = 'reverse' AND p.active ORDER BY name`,
     [pipeline],
   );
-  if (row?.switched !== true) return;
+  if (switched.length === 0) return;
+  const groups = await connection.rows("SELECT FROM tailrace.consistency_group WHERE pipeline = $1", [pipeline]);
+  const names = switched.map(({ name }) => name ?? mainGroup).join(", ");
   throw new TailraceError("plan.refused", {
-    what: "The pipeline was switched over: its tables are the application's now",
+    what: `${groups.length > 1 ? `Group ${names}` : "The pipeline"} was switched over: its tables are the application's now`,
     where: { pipeline },
   });
 }

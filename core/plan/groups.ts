@@ -12,7 +12,7 @@ export interface TableGroup {
 }
 
 /** By number; never empty. */
-export function groupsOf(plan: TargetPlan | null): readonly TableGroup[] {
+export function groupsOf(plan: Pick<TargetPlan, "tables"> | null): readonly TableGroup[] {
   const groups = new Map<GroupId, TablePlan[]>();
   for (const table of plan?.tables ?? []) groups.set(table.group, [...(groups.get(table.group) ?? []), table]);
   if (groups.size === 0) return [{ id: theGroup, name: mainGroup, tables: [] }];

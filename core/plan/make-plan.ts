@@ -14,7 +14,15 @@ import type { Finding } from "./finding.js";
 import { foldCase, nameFault, NameSpace, parseTargetName, schemaFault, type TargetName } from "./names.js";
 import { nearestName } from "./nearest.js";
 import { planColumns, type Report } from "./plan-columns.js";
-import { type DeclaredGroups, groupTables, reportMoves, reportOpenGroups, reportUnknownMembers } from "./plan-groups.js";
+import {
+  type DeclaredGroups,
+  groupTables,
+  reportMoves,
+  reportOpenGroups,
+  reportRenames,
+  reportSharedFile,
+  reportUnknownMembers,
+} from "./plan-groups.js";
 import { planForeignKeys } from "./plan-foreign-keys.js";
 import { planIndexes } from "./plan-indexes.js";
 import { viewFinding } from "./plan-views.js";
@@ -25,7 +33,7 @@ export type { Finding } from "./finding.js";
 export interface PlanRequest {
   readonly pipeline: PipelineId;
   readonly prefix: string;
-  readonly settings: Pick<Settings, "tables" | "onlyListedTables" | "target"> & Partial<Pick<Settings, "groups">>;
+  readonly settings: Pick<Settings, "tables" | "onlyListedTables" | "target"> & Partial<Pick<Settings, "groups" | "source">>;
   readonly catalog: SourceCatalog;
   /** By table; a table without a profile is planned by its declarations alone. */
   readonly profiles: ReadonlyMap<TableId, readonly ColumnProfile[]>;
@@ -77,6 +85,8 @@ export function makePlan(request: PlanRequest): PlanResult {
   });
   reportOpenGroups(reportFor, sources, kept);
   reportMoves(reportFor, tables, request.applied ?? null);
+  reportRenames(reportFor, tables, request.applied ?? null);
+  reportSharedFile(reportFor, tables, request.settings.source?.kind);
   reportBeside(reportFor, request, tables);
   return {
     plan: { version: 1, pipeline: request.pipeline, prefix: request.prefix, tables: parentsFirst(tables) },

@@ -1,4 +1,7 @@
-/** Which group each table is in, and what keeps groups apart: no foreign key may lead from one into another, and no table moves between two that are there. */
+/**
+ * Which group each table is in, and what keeps groups apart: no foreign key may lead from one into another, no table moves between two that are there, and
+ * one that is there keeps its name.
+ */
 import type { TablePlan, TargetPlan } from "../contracts/plan.js";
 import type { SourceTable } from "../contracts/source.js";
 import type { Settings } from "../settings.js";
@@ -60,6 +63,45 @@ export function reportOpenGroups(reportFor: ReportFor, sources: readonly SourceT
         remedy: "Put both tables into one group in `groups:`",
       });
     }
+  }
+}
+
+/**
+ * A DuckDB file cannot refuse writes to some of its tables: its fence is that nobody can open it. A group that was switched alone would take the file away
+ * from an application that goes on writing the others.
+ */
+export function reportSharedFile(reportFor: ReportFor, tables: readonly TablePlan[], kind: Settings["source"]["kind"] | undefined): void {
+  if (kind !== "duckdb") return;
+  const [first, ...others] = groupsOf({ tables });
+  if (first === undefined) return;
+  for (const {
+    name,
+    tables: [table],
+  } of others) {
+    if (table === undefined) continue;
+    reportFor(table.source)({
+      severity: "error",
+      code: "plan.group-file",
+      what: `Group '${name}' would be switched over without group '${first.name}', and both are in one DuckDB file, which is fenced off as a whole`,
+      remedy: "Take `groups:` out of the settings; tables that move in steps need a file and a pipeline for each step",
+    });
+  }
+}
+
+/** Tables that no group named may be divided as one likes: `main` has no name that anybody gave it. */
+export function reportRenames(reportFor: ReportFor, plans: readonly TablePlan[], applied: TargetPlan | null): void {
+  const known = groupsOf(applied);
+  const there = new Set(known.map(({ id }) => id));
+  for (const { id, name, tables } of known) {
+    if (name === mainGroup || plans.some(({ group }) => group === id)) continue;
+    const taken = plans.find(({ source, group }) => !there.has(group) && tables.some((table) => table.source === source));
+    if (taken === undefined) continue;
+    reportFor(taken.source)({
+      severity: "error",
+      code: "plan.group-renamed",
+      what: `Group '${name}' is applied and settings do not name it any more: its table '${taken.source}' is in '${nameOf(taken)}' there`,
+      remedy: `Name it '${name}' again`,
+    });
   }
 }
 

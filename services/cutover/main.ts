@@ -61,8 +61,9 @@ export async function openCutover(opening: OpenCutover): Promise<CutoverParts & 
   const { settings, url, group, limits, tell, checks, wayBack } = opening;
   const { pipeline, stateDirectory, routes } = settings;
   const plan = planOfGroup(opening.plan, group);
+  // `apply` has refused it, but for plans of a version that did not.
   if (settings.source.kind === "duckdb" && groupsOf(opening.plan).length > 1) {
-    throw new TailraceError("not-yet", {
+    throw new TailraceError("plan.group-file", {
       what: "A DuckDB file is fenced off as a whole, so its tables can be switched over in one group alone",
       where: {
         path: settings.source.path,

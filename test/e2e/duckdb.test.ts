@@ -169,6 +169,20 @@ test("every type arrives as what it is, by the first copy and by live changes, a
   expect(readdirSync(join(folder, ".tailrace")).filter((name) => name.startsWith("duckdb-"))).toEqual([]);
 });
 
+test("table groups of one file are refused before anything is changed, and said by doctor", { timeout: 120_000 }, async () => {
+  await application.run("CREATE TABLE sales (id INTEGER PRIMARY KEY); CREATE TABLE stock (id INTEGER PRIMARY KEY)");
+  settings({ groups: { sales: ["sales"] } });
+  const doctor = await ask("doctor");
+  expect(doctor).toMatchObject({ code: 3 });
+  expect(doctor.stdout).toContain("plan.group-file");
+  const apply = await ask("apply");
+  expect(apply).toMatchObject({
+    code: 7,
+    stderr: expect.stringMatching(/Group 'sales' would be switched over without group 'main'/) as unknown,
+  });
+  expect(await database.query("SELECT FROM information_schema.tables WHERE table_schema IN ('public', 'tailrace')")).toEqual([]);
+});
+
 test("equality is proven while the application writes; what somebody changed at the target is found and mended", {
   timeout: 240_000,
 }, async () => {

@@ -110,3 +110,20 @@ it("a group that was switched over is followed: its place moves on, its rows do 
   await apply(home, pairAt(6));
   expect(await readRows(database, pairPlan)).toHaveLength(2);
 });
+
+it("while a group is switched over no plan is changed, and the refusal names the group", async () => {
+  await target.prepare(divided, nothingStale, never);
+  await database.query(`
+    UPDATE tailrace.pipeline SET active = false WHERE group_id = 2;
+    INSERT INTO tailrace.pipeline (pipeline, group_id, direction, active) SELECT pipeline, 2, 'reverse', true FROM tailrace.pipeline WHERE group_id = 1`);
+  const third = groupId(3);
+  const moved = planOf(
+    ...divided.tables.map((table) => (table.group === second ? { ...table, group: third, groupName: "others" } : table)),
+  );
+  const refused = { code: "plan.refused", message: expect.stringMatching(/^Group pairs was switched over/) };
+  await expect(target.preview(moved, never)).rejects.toMatchObject(refused);
+  await expect(target.prepare(moved, nothingStale, never)).rejects.toMatchObject(refused);
+  expect(await target.plan(never)).toEqual(divided);
+  // The plan as it is may be applied as often as anybody likes.
+  expect(await target.preview(divided, never)).toEqual([]);
+});

@@ -6,10 +6,14 @@ import { pipelineId, tableId } from "../../../core/vocabulary/ids.js";
 import { tableOf } from "./catalogue-of.js";
 
 type Groups = Readonly<Record<string, readonly string[]>>;
+const sources = {
+  sqlite: { kind: "sqlite", path: "shop.db", log: { retain: "applied", maxBytes: 1 } },
+  duckdb: { kind: "duckdb", path: "shop.duckdb", memoryMb: 512, pollMs: 100, copyMbPerSecond: null },
+} as const;
 const names = ["customers", "orders", "lines", "stock"];
 
 /** `lines` refers to `orders`. */
-function plan(groups: Groups, applied: TargetPlan | null = null): PlanResult {
+function plan(groups: Groups, applied: TargetPlan | null = null, kind: "sqlite" | "duckdb" = "sqlite"): PlanResult {
   const tables = names.map((name) =>
     tableOf({ name, columns: ["id INTEGER!"], ...(name === "lines" ? { foreignKeys: [[["id"], "orders", ["id"]]] } : {}) }),
   );
@@ -21,6 +25,7 @@ function plan(groups: Groups, applied: TargetPlan | null = null): PlanResult {
       onlyListedTables: false,
       target: { url: null, schema: "public" },
       groups: new Map(Object.entries(groups)),
+      source: sources[kind],
     },
     catalog: { tables, refused: [] },
     profiles: new Map(),
@@ -68,7 +73,7 @@ describe("table groups of a plan", () => {
     expect(errors(plan({ sales: ["orders", "lines"], depot: ["stock"] }, one))).toEqual([]);
     const two = plan({ sales: ["orders", "lines"] }, one).plan;
     expect(errors(plan({ sales: ["orders", "lines"], all: ["stock", "customers"] }, two))).toEqual([]);
-    const mixed = errors(plan({ all: ["stock", "orders", "lines"] }, two));
+    const mixed = errors(plan({ sales: ["lines"], all: ["stock", "orders"] }, two)).filter((text) => !text.startsWith("plan.group-open"));
     expect(mixed.length).toBeGreaterThan(0);
     expect(mixed.every((text) => text.startsWith("plan.group-moved: The new group 'all' would take tables out of"))).toBe(true);
   });
@@ -79,6 +84,27 @@ describe("table groups of a plan", () => {
       /plan.group-moved: Table 'stock' is in group 'main'/,
     ]);
     expect(errors(plan({}, applied)).every((text) => text.startsWith("plan.group-moved"))).toBe(true);
+  });
+
+  it("keeps a group that is there under its name", () => {
+    const applied = plan({ sales: ["orders", "lines"] }).plan;
+    expect(errors(plan({ shop: ["orders", "lines"] }, applied))).toEqual([
+      "plan.group-renamed: Group 'sales' is applied and settings do not name it any more: its table 'orders' is in 'shop' there",
+    ]);
+    expect(errors(plan({ heads: ["orders"], tails: ["lines"] }, applied))).toContainEqual(
+      expect.stringMatching(/^plan.group-renamed: Group 'sales'/),
+    );
+    // What is not captured any more takes no name along.
+    expect(errors(plan({ sales: ["orders", "lines"], depot: ["stock"] }, applied))).toEqual([]);
+  });
+
+  it("refuses groups of a DuckDB file, which is fenced off as a whole, but for one that has every table", () => {
+    expect(errors(plan({ sales: ["orders", "lines"], depot: ["stock"] }, null, "duckdb"))).toEqual([
+      "plan.group-file: Group 'sales' would be switched over without group 'main', and both are in one DuckDB file, which is fenced off as a whole",
+      "plan.group-file: Group 'depot' would be switched over without group 'main', and both are in one DuckDB file, which is fenced off as a whole",
+    ]);
+    expect(errors(plan({ all: names }, null, "duckdb"))).toEqual([]);
+    expect(errors(plan({}, null, "duckdb"))).toEqual([]);
   });
 
   it("gives a group's own plan", () => {
