@@ -44,6 +44,8 @@ interface Strike {
   readonly afterMs: number;
 }
 const billing = ["--group", "billing"];
+/** On a machine that has much to do. */
+const patient = (verb: Verb): readonly string[] => ["--max-pause", "20s", ...(verb === "cutover" ? ["--max-lag", "30s"] : [])];
 
 class Rig implements AsyncDisposable {
   #settledSlowestMs = 0;
@@ -82,15 +84,15 @@ class Rig implements AsyncDisposable {
     const { verb } = strike;
     const exit = await this.#struck(strike);
     const [began, written] = [performance.now(), this.application.written.main];
-    const [settledMs] = await Promise.all([this.#settled(), this.#streamed(written, began)]);
+    const [{ settledMs, lines }] = await Promise.all([this.#settled(), this.#streamed(written, began)]);
     this.#settledSlowestMs = Math.max(this.#settledSlowestMs, settledMs);
     const side = await this.#side();
     const wanted = verb === "cutover" ? "target" : "source";
     await this.application.until(side, 3);
-    if (side !== wanted) await this.#typed(verb, "run", ...billing, "--max-pause", "20s");
+    if (side !== wanted) await this.#typed(verb, "run", ...billing, ...patient(verb));
     expect(await this.#side()).toBe(wanted);
     await this.application.until(wanted, 3);
-    return `${verb}: ${strike.victim} at ${strike.step} + ${strike.afterMs} ms: exit ${exit ?? "killed"}, ${side}`;
+    return `${verb}: ${strike.victim} at ${strike.step} + ${strike.afterMs} ms: exit ${exit ?? "killed"}, ${side}, settled in ${Math.round(settledMs)} ms (${lines}x)`;
   }
 
   async judge(): Promise<readonly string[]> {
@@ -111,8 +113,7 @@ class Rig implements AsyncDisposable {
   async #struck({ verb, victim, step, afterMs }: Strike): Promise<number | null> {
     const env: Record<string, string> =
       victim === "tool at a point" ? { TAILRACE_CUTOVER_CRASH_AT: `${step}.${afterMs % 2 === 0 ? "before" : "after"}` } : {};
-    const more = verb === "cutover" ? ["--max-lag", "30s"] : [];
-    const words = [verb, "run", ...billing, "--progress", "json", "--json", "--max-pause", "20s", ...more];
+    const words = [verb, "run", ...billing, "--progress", "json", "--json", ...patient(verb)];
     const tool = start(words, { cwd: this.operator.folder, env });
     let struck: Promise<void> = Promise.resolve();
     let isDue = victim !== "tool at a point";
@@ -137,10 +138,10 @@ class Rig implements AsyncDisposable {
     if (pid !== null) process.kill(pid, "SIGKILL");
   }
 
-  async #settled(): Promise<number> {
+  async #settled(): Promise<{ readonly settledMs: number; readonly lines: number }> {
     const began = performance.now();
-    await this.#typed("cutover", "abort", ...billing);
-    return performance.now() - began;
+    const lines = await this.#typed("cutover", "abort", ...billing);
+    return { settledMs: performance.now() - began, lines };
   }
 
   /** The other group asks nobody's permission: what it had been given is in PostgreSQL. */
@@ -153,18 +154,21 @@ class Rig implements AsyncDisposable {
     this.#streamedSlowestMs = Math.max(this.#streamedSlowestMs, performance.now() - began);
   }
 
-  /** As an operator does: the line is typed until it is done. */
-  async #typed(...words: readonly string[]): Promise<void> {
+  /** As an operator does: the line is typed until it is done. Says how often. */
+  async #typed(...words: readonly string[]): Promise<number> {
     let said = "";
+    let lines = 0;
     await until(
       async () => {
         const ended = await this.operator.tailrace(...words);
         said = `${ended.code} ${ended.stdout}${ended.stderr}`;
+        lines += 1;
         return ended.code === 0;
       },
       120_000,
       () => `'${words.join(" ")}' does not come to its end: ${said}`,
     );
+    return lines;
   }
 
   async #side(): Promise<"source" | "target"> {
