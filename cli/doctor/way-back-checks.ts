@@ -9,7 +9,7 @@ import type { TargetPlan } from "../../core/contracts/plan.js";
 import { asTailraceError } from "../../core/errors.js";
 import { groupsOf } from "../../core/plan/groups.js";
 import type { Settings } from "../../core/settings.js";
-import { theGroup } from "../../core/vocabulary/ids.js";
+import type { GroupId } from "../../core/vocabulary/ids.js";
 import { describeTarget } from "../pipeline/places.js";
 import { withTarget } from "../pipeline/target.js";
 import { directionOf } from "../pipeline/way-back.js";
@@ -23,11 +23,20 @@ export async function wayBackChecks(settings: Settings, plan: TargetPlan, signal
   try {
     const checks = await withTarget(settings, signal, async (target, { url }) => {
       // A table that is not there yet is made as ours.
-      const stored = await target.plan(signal);
-      const groups = groupsOf(stored);
-      const direction = await directionOf(settings, { url, groups }, signal);
-      const findings = await openWayBackDesk({ url, pipeline }).findings(groups[0]?.id ?? theGroup, stored?.tables ?? [], signal);
-      return findings.map((finding) => checkOf(finding, where, direction === "reverse"));
+      const groups = groupsOf(await target.plan(signal));
+      const needs = new Set<GroupId>();
+      for (const group of groups) if ((await directionOf(settings, { url, groups: [group] }, signal)) === "reverse") needs.add(group.id);
+      const said: Check[] = [];
+      // Those that need it come first: what is an error for them may be a warning for others.
+      for (const group of [...groups].sort((a, b) => Number(needs.has(b.id)) - Number(needs.has(a.id)))) {
+        // What is the server's is the same for all of them, and said once.
+        for (const finding of await openWayBackDesk({ url, pipeline }).findings(group.id, group.tables, signal)) {
+          const place = groups.length === 1 ? where : `${where}, group ${group.name}`;
+          const check = checkOf(finding, place, needs.has(group.id));
+          if (!said.some(({ id, what }) => id === check.id && what === check.what)) said.push(check);
+        }
+      }
+      return said;
     });
     return [...checks, await mappingCheck(settings, plan, signal)];
   } catch (thrown) {

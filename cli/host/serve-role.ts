@@ -19,7 +19,7 @@ import { exits } from "../exit-codes.js";
 import { prometheusMetrics } from "../http/prometheus-metrics.js";
 import { type HttpServer, type Readiness, serveHttp } from "../http/server.js";
 import { httpAddress } from "../pipeline/places.js";
-import { capturedBy, installedGroups, refuseUninstalled } from "../pipeline/source.js";
+import { capturedBy, namedGroups, refuseUninstalled } from "../pipeline/source.js";
 import { holdTargetPlace } from "../pipeline/target.js";
 import type { ChildReport, Role } from "../supervisor/messages.js";
 import { keepHeapLean } from "./lean-heap.js";
@@ -100,7 +100,7 @@ function openAtTarget(
     case "verify":
       return openVerifyService(settings, url, host);
     case "reverse":
-      return openReverseService(settings, { url, groups: () => installedGroups(settings) }, host);
+      return openReverseService(settings, { url, groups: () => namedGroups(settings) }, host);
     default:
       return unreachable(role);
   }

@@ -16,7 +16,7 @@ export function prometheusMetrics(labels: Readonly<Record<string, string>>): Hos
     text: () => registry.metrics(),
     counter: (name, help, labelNames = []) => counterOf(registry, { name, help, labelNames }),
     gauge: (name, help, labelNames = []) => gaugeOf(registry, { name, help, labelNames }),
-    histogram: (name, help, buckets) => histogramOf(registry, { name, help, buckets }),
+    histogram: (name, help, buckets, labelNames = []) => histogramOf(registry, { name, help, buckets, labelNames }),
   };
 }
 
@@ -52,8 +52,14 @@ function gaugeOf(registry: Registry, { name, help, labelNames }: Declared): Gaug
 
 function histogramOf(
   registry: Registry,
-  { name, help, buckets }: { readonly name: string; readonly help: string; readonly buckets: readonly number[] },
+  { name, help, buckets, labelNames }: Declared & { readonly buckets: readonly number[] },
 ): Histogram {
   const known = registry.getSingleMetric(name);
-  return known instanceof PromHistogram ? known : new PromHistogram({ name, help, buckets: [...buckets], registers: [registry] });
+  const histogram =
+    known instanceof PromHistogram
+      ? known
+      : new PromHistogram({ name, help, buckets: [...buckets], labelNames: [...labelNames], registers: [registry] });
+  return {
+    observe: (value, labels) => (labels === undefined ? histogram.observe(value) : histogram.observe({ ...labels }, value)),
+  };
 }

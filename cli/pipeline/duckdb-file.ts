@@ -4,6 +4,7 @@ import { openDuckDbInstaller } from "../../connectors/duckdb/installer.js";
 import { openDuckDbInspector } from "../../connectors/duckdb/inspect/inspector.js";
 import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
 import { refuseUnreadable } from "../../connectors/duckdb/copy/refuse-unreadable.js";
+import { byGroup } from "../../core/plan/groups.js";
 import type { DuckDbSettings, TableSettings } from "../../core/settings.js";
 import { type PipelineId, theGroup } from "../../core/vocabulary/ids.js";
 import { maxPosition, position } from "../../core/vocabulary/position.js";
@@ -39,7 +40,7 @@ export function duckDbFile({ source, pipeline, stateDirectory, tables }: DuckDbF
         directory()
           .installed()
           ?.tables.filter(({ state }) => state === "captured") ?? [];
-      return [...new Set(captured.map(({ description }) => description.group))].toSorted((a, b) => a - b);
+      return byGroup(captured.map(({ description }) => description));
     },
     measured: () => {
       const { history, order } = directory().memory();

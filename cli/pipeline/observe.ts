@@ -20,7 +20,7 @@ import {
   type VerificationView,
   viewOf,
 } from "../watch/pipeline-view.js";
-import type { GroupView } from "../watch/group-view.js";
+import type { GroupFactsView } from "../watch/group-view.js";
 import { type HttpPlace, httpBase } from "./places.js";
 import { measuredFile } from "./source.js";
 import { provenNow } from "./proven.js";
@@ -82,13 +82,19 @@ function measureFile(settings: Settings, target: Heard<TargetFacts>): Heard<File
   try {
     const applied = target.kind === "heard" && target.value.applied !== null ? parsePosition(target.value.applied) : null;
     const file = measuredFile(settings, applied);
-    if (target.kind === "heard") return { kind: "heard", value: file };
+    if (target.kind === "heard") return { kind: "heard", value: { ...file, ...measuredGroups(settings, target.value.groups) } };
     // What the target has is not known, so neither is the distance.
     const unknown = { kind: "unknown", why: target.why } as const;
     return { kind: "heard", value: { ...file, changes: unknown, ms: unknown } };
   } catch (thrown) {
     return { kind: "silent", why: asTailraceError(thrown).message };
   }
+}
+
+function measuredGroups(settings: Settings, groups: TargetFacts["groups"]): Pick<FileFacts, "groups"> {
+  if (groups === undefined) return {};
+  const lagOf = (applied: string | null): FileFacts => measuredFile(settings, applied === null ? null : parsePosition(applied));
+  return { groups: new Map(groups.map(({ id, applied }) => [id, lagOf(applied)])) };
 }
 
 const askService = (settings: Settings, service: ServiceName, signal: AbortSignal): Promise<Heard<ServiceStatus>> =>
@@ -175,7 +181,7 @@ async function followerOf(
 
 interface GroupFacts {
   readonly id: GroupId;
-  readonly view: GroupView;
+  readonly view: GroupFactsView;
   readonly applied: AppliedCut | null;
   readonly totals: ReadonlyMap<TableId, Conservation>;
 }
@@ -186,7 +192,7 @@ async function groupFacts(
   signal: AbortSignal,
 ): Promise<readonly [GroupFacts, ...GroupFacts[]]> {
   const groups = groupsOf(plan);
-  const sides = groups.length === 1 ? new Map<GroupId, GroupView["side"]>() : await sidesOf({ url, pipeline }, groups, signal);
+  const sides = groups.length === 1 ? new Map<GroupId, GroupFactsView["side"]>() : await sidesOf({ url, pipeline }, groups, signal);
   const factsOfOne = async ({ id, name, tables }: TableGroup): Promise<GroupFacts> => {
     const applied = await target.applied(id, signal);
     const position = applied === null ? null : formatPosition(applied.position);

@@ -12,8 +12,8 @@ export interface SourceFile {
   requests(): SourceRequests;
   /** Names of the tables that the installed capture speaks of. `source.not-applied` when nothing is installed, `source.other-pipeline` when somebody else's is. */
   captured(): readonly TableId[];
-  /** Groups of the tables that are captured; empty when nothing is installed. */
-  groups(): readonly GroupId[];
+  /** Tables that are captured, by their groups' numbers in order; empty when nothing is installed. */
+  groups(): ReadonlyMap<GroupId, readonly TableId[]>;
   /** Tables whose changes the log may hold: those that are captured, and those that were. Empty when nothing is installed. */
   installed(): readonly TableId[];
   /** How far the target is behind and how large the capture log is, read while no source service answers. */

@@ -1,5 +1,7 @@
 /** The source file as verbs see it: looked at without being owned, and what of ours is about it. */
 import type { SourceInspector, SourceInstaller, SourceRequests } from "../../core/contracts/source.js";
+import type { NamedGroup } from "../../core/group-loops.js";
+import { nameGroups } from "../../core/plan/groups.js";
 import type { Settings } from "../../core/settings.js";
 import type { CaptureLogStatus } from "../../core/status.js";
 import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
@@ -27,9 +29,15 @@ export function refuseUninstalled(about: About): void {
 
 export const capturedTables = (about: About): readonly TableId[] => sourceFile(about).captured();
 export const installedTables = (about: About): readonly TableId[] => sourceFile(about).installed();
-export const installedGroups = (about: About): readonly GroupId[] => sourceFile(about).groups();
+export const installedGroups = (about: About): readonly GroupId[] => [...sourceFile(about).groups().keys()];
+/** With their names, as settings have them. */
+export const namedGroups = (about: About & Pick<Settings, "groups">): readonly NamedGroup[] =>
+  nameGroups(sourceFile(about).groups(), about.groups);
 /** What the source service reads of it, whenever it begins. */
-export const capturedBy = (about: About): Captured => ({ tables: () => installedTables(about), groups: () => installedGroups(about) });
+export const capturedBy = (about: About & Pick<Settings, "groups">): Captured => ({
+  tables: () => installedTables(about),
+  groups: () => namedGroups(about),
+});
 /** How far the target is behind and how large the capture log is, read from the file while no source service answers. */
 export const measuredFile = (about: About, applied: Position | null): FileFacts => sourceFile(about).measured(applied);
 /** null: the capture is not installed, or keeps no log in the source. */

@@ -11,6 +11,7 @@ import { captureLogStatus } from "../../core/capture/retention.js";
 import { TailraceError } from "../../core/errors.js";
 import type { SqliteSettings } from "../../core/settings.js";
 import { type PipelineId, theGroup } from "../../core/vocabulary/ids.js";
+import { byGroup } from "../../core/plan/groups.js";
 import type { SourceFile } from "./source-file.js";
 
 export function sqliteFile({ source, pipeline }: { readonly source: SqliteSettings; readonly pipeline: PipelineId }): SourceFile {
@@ -38,8 +39,7 @@ export function sqliteFile({ source, pipeline }: { readonly source: SqliteSettin
     groups: () =>
       reading(path, (database) => {
         const installed = isInstalled(database) ? readInstalled(database) : [];
-        const groups = installed.filter(({ state }) => state === "captured").map(({ description }) => description.group);
-        return [...new Set(groups)].toSorted((a, b) => a - b);
+        return byGroup(installed.filter(({ state }) => state === "captured").map(({ description }) => description));
       }),
     measured: (applied) =>
       reading(path, (database) => {

@@ -7,7 +7,16 @@ import type { Direction } from "../../core/contracts/target.js";
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
-import { type GroupLoopView, type GroupView, loopsOf } from "./group-view.js";
+import {
+  distanceOf,
+  type GroupFactsView,
+  type GroupLoopView,
+  type GroupView,
+  groupViews,
+  loopsOf,
+  loopView,
+  valueOf,
+} from "./group-view.js";
 import { alarmSentence, forgottenSentence, slotAlarmSentence } from "./capture-log-text.js";
 
 /** What somebody said, or why nobody did. */
@@ -30,6 +39,8 @@ export interface Observed {
 }
 export interface FileFacts extends Lag {
   readonly captureLog: CaptureLogStatus | null;
+  /** Of each group, where there are several. */
+  readonly groups?: ReadonlyMap<number, Lag>;
 }
 export interface TargetFacts {
   /** `reverse`: applications write to PostgreSQL; applied and tables are of the file then. */
@@ -40,7 +51,7 @@ export interface TargetFacts {
   readonly verification: VerificationView | null;
   readonly tables: readonly TableFacts[];
   /** Absent: the pipeline has one group. */
-  readonly groups?: readonly GroupView[];
+  readonly groups?: readonly GroupFactsView[];
 }
 export interface TableFacts {
   readonly table: string;
@@ -117,7 +128,6 @@ export function viewOf(observed: Observed): PipelineView {
     ...(reverse === null ? [] : [serviceView("reverse", reverse)]),
   ];
   const wayBack = wayBackOf(reverse);
-  const alarmBack = wayBack?.captureLog === null || wayBack === null ? null : slotAlarmSentence(wayBack.captureLog);
   const direction = observed.target.kind === "heard" ? observed.target.value.direction : null;
   const phase = phaseOf(observed);
   const details = detailsOf(observed.source);
@@ -126,7 +136,7 @@ export function viewOf(observed: Observed): PipelineView {
   const needsPerson = [
     ...services.filter(({ state }) => state === "stopped").map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`),
     ...(alarm === null ? [] : [alarm]),
-    ...(alarmBack === null ? [] : [alarmBack]),
+    ...alarmsBack(reverse, wayBack),
     ...differing(observed.verification ?? null),
     ...(captureLog?.forgotten === true ? [forgottenSentence] : []),
   ];
@@ -143,7 +153,7 @@ export function viewOf(observed: Observed): PipelineView {
     lastLook: lookOf(details["lastLook"]),
     wayBack,
     tables: tablesOf(observed, progressOf(details["reread"])),
-    ...(observed.target.kind === "heard" && observed.target.value.groups !== undefined ? { groups: observed.target.value.groups } : {}),
+    ...groupsOf(observed),
     verification: observed.verification ?? null,
     needsPerson,
     next: [
@@ -156,6 +166,17 @@ export function viewOf(observed: Observed): PipelineView {
         ...(alarm === null ? [] : ["tailrace doctor"]),
       ]),
     ],
+  };
+}
+
+function groupsOf({ target, source, reverse = null, file }: Observed): Pick<PipelineView, "groups"> {
+  if (target.kind === "silent" || target.value.groups === undefined) return {};
+  return {
+    groups: groupViews(target.value.groups, {
+      source: source.kind === "heard" ? source.value.details : null,
+      reverse: reverse?.kind === "heard" ? reverse.value.details : null,
+      measured: (file?.kind === "heard" ? file.value.groups : undefined) ?? new Map(),
+    }),
   };
 }
 
@@ -206,7 +227,7 @@ const differing = (verification: VerificationView | null): readonly string[] =>
 function serviceView(service: ServiceName, heard: Heard<ServiceStatus>): ServiceView {
   if (heard.kind === "silent") return { service, state: "unreachable", why: heard.why, code: null, attempt: null, sinceMs: null };
   const { state, why, code, attempt, sinceMs, details } = heard.value;
-  const groups = loopsOf(details);
+  const groups = loopsOf(details)?.map(loopView) ?? null;
   return { service, state, why, code, attempt, sinceMs, ...(groups === null ? {} : { groups }) };
 }
 
@@ -222,6 +243,18 @@ function wayBackOf(reverse: Heard<ServiceStatus> | null): WayBackView | null {
         : { changes: null, ms: null, why: "it is not open yet" },
     captureLog: captureLogOf(details["captureLog"]),
   };
+}
+
+/** Each group has a slot of its own. */
+function alarmsBack(reverse: Heard<ServiceStatus> | null, wayBack: WayBackView | null): readonly string[] {
+  const loops = reverse?.kind === "heard" ? loopsOf(reverse.value.details) : null;
+  const kept =
+    loops?.map(({ group, details }) => ({ of: `group ${group}: `, log: captureLogOf(details["captureLog"]) })) ??
+    (wayBack === null ? [] : [{ of: "", log: wayBack.captureLog }]);
+  return kept.flatMap(({ of, log }) => {
+    const sentence = log === null ? null : slotAlarmSentence(log);
+    return sentence === null ? [] : [`${of}${sentence}`];
+  });
 }
 
 function phaseOf({ target, sink, source }: Observed): string | null {
@@ -245,13 +278,6 @@ function behindOf({ source, file }: Observed, behind: unknown): PipelineView["be
   if (typeof behind !== "object" || behind === null) return { changes: null, ms: null, why: "the source is not open yet" };
   return distanceOf(behind as { readonly changes?: Known<number>; readonly ms?: Known<number> });
 }
-
-function distanceOf({ changes, ms }: { readonly changes?: Known<number>; readonly ms?: Known<number> }): PipelineView["behind"] {
-  const unknown = [changes, ms].find((known) => known?.kind === "unknown");
-  return { changes: valueOf(changes), ms: valueOf(ms), why: unknown?.kind === "unknown" ? unknown.why : null };
-}
-
-const valueOf = (known: Known<number> | undefined): number | null => (known?.kind === "known" ? known.value : null);
 
 function progressOf(reread: unknown): readonly RereadProgress[] {
   return Array.isArray(reread) ? (reread as readonly RereadProgress[]) : [];

@@ -170,4 +170,6 @@ export interface AppliedFollower extends AsyncDisposable {
 export interface AppliedView {
   readonly least: AppliedCut | null;
   readonly all: readonly AppliedCut[];
+  /** For status, never for a decision: whose each of them is, where that is known. */
+  readonly byGroup: ReadonlyMap<GroupId, AppliedCut>;
 }

@@ -40,6 +40,7 @@ export class LogAppliedFollower implements AppliedFollower {
     return appliedView(
       [...this.#newest.values()],
       this.#expected.some((group) => !this.#newest.has(group)),
+      new Map(this.#newest),
     );
   }
 

@@ -1,15 +1,19 @@
 /** What the groups of a target have applied, seen together. Nothing may be forgotten above the least of them. */
 import type { AppliedCut, AppliedView, Ends } from "../contracts/log.js";
-import { offset, type Offset, type Topic } from "../vocabulary/ids.js";
+import { type GroupId, offset, type Offset, type Topic } from "../vocabulary/ids.js";
 import { comparePositions } from "../vocabulary/position.js";
 
-export const nothingApplied: AppliedView = { least: null, all: [] };
+export const nothingApplied: AppliedView = { least: null, all: [], byGroup: new Map() };
 
 /** `missing`: a group is known of which nothing was heard; it may stand anywhere. */
-export function appliedView(all: readonly AppliedCut[], missing: boolean): AppliedView {
+export function appliedView(
+  all: readonly AppliedCut[],
+  missing: boolean,
+  byGroup: AppliedView["byGroup"] = new Map<GroupId, AppliedCut>(),
+): AppliedView {
   const [first, ...others] = all;
-  if (missing || first === undefined) return { least: null, all };
-  return { least: others.reduce((least, one) => (comparePositions(one.position, least.position) < 0 ? one : least), first), all };
+  if (missing || first === undefined) return { least: null, all, byGroup };
+  return { byGroup, least: others.reduce((least, one) => (comparePositions(one.position, least.position) < 0 ? one : least), first), all };
 }
 
 /** Up to here every group has read every partition that its reader follows. All are of one log. */

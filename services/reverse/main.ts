@@ -8,13 +8,15 @@ import type { Clock } from "../../core/clock.js";
 import type { Source } from "../../core/contracts/source.js";
 import type { Target } from "../../core/contracts/target.js";
 import { isAbort, TailraceError } from "../../core/errors.js";
-import { GroupLoops } from "../../core/group-loops.js";
+import { GroupLoops, type NamedGroup } from "../../core/group-loops.js";
+import { groupMetrics } from "../../core/group-metrics.js";
 import type { Service } from "../../core/status.js";
 import { together } from "../../core/supervise.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
+import { mainGroup } from "../../core/plan/groups.js";
 import { backPrefix } from "../../core/topics.js";
 import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
 import { wireSink } from "../sink/main.js";
@@ -32,27 +34,33 @@ const never = new AbortController().signal;
 /** Groups come while this runs, as `apply` makes them. */
 const lookEveryMs = 5_000;
 
-/** `url`: of PostgreSQL. `groups`: as the file has them. */
+/** `url`: of PostgreSQL. `groups`: as the file has them; the first one's loop is there from the beginning. */
 export async function openReverseService(
   settings: Settings,
-  { url, groups }: { readonly url: Secret; readonly groups: () => readonly GroupId[] },
+  { url, groups }: { readonly url: Secret; readonly groups: () => readonly NamedGroup[] },
   host: ServiceHost,
 ): Promise<Service & AsyncDisposable> {
   const { clock } = host;
-  const open = (group: GroupId): Promise<ReverseService> => openWayBack(settings, { url, group }, host);
+  const names = new Map<GroupId, string>();
+  const open = (group: GroupId): Promise<ReverseService> => {
+    const name = (): string => names.get(group) ?? (group === theGroup ? mainGroup : String(group));
+    return openWayBack(settings, { url, group, name }, { ...host, metrics: groupMetrics(host.metrics, name) });
+  };
   // While the file is away nobody knows of others; whoever writes to it says what is wrong.
-  const known = (): readonly GroupId[] => {
+  const known = (): readonly NamedGroup[] => {
     try {
-      return groups();
+      const there = groups();
+      for (const { id, name } of there) names.set(id, name);
+      return there;
     } catch {
       return [];
     }
   };
-  const loops = new GroupLoops({ name: "reverse", clock, first: await open(known()[0] ?? theGroup), open });
+  const loops = new GroupLoops({ name: "reverse", clock, first: await open(known()[0]?.id ?? theGroup), open });
   const look = async (signal: AbortSignal): Promise<void> => {
     for (;;) {
       const there = known();
-      if (there.length > 0) loops.heard(there.map((id) => ({ id, name: String(id) })));
+      if (there.length > 0) loops.heard(there);
       await clock.delay(lookEveryMs, signal);
     }
   };
@@ -73,7 +81,7 @@ export async function openReverseService(
 /** Both ends are opened by `run`, and stand by until a cutover has opened the way back. */
 async function openWayBack(
   settings: Settings,
-  { url, group }: { readonly url: Secret; readonly group: GroupId },
+  { url, group, name }: { readonly url: Secret; readonly group: GroupId; readonly name: () => string },
   host: ServiceHost,
 ): Promise<ReverseService> {
   const { pipeline, source: file } = settings;
@@ -101,7 +109,7 @@ async function openWayBack(
       connector: "postgresql",
       retention: file.kind === "sqlite" ? file.log : watched,
       tables: () => tables,
-      groups: () => [group],
+      groups: () => [{ id: group, name: name() }],
       openSource,
     },
     host,

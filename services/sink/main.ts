@@ -4,13 +4,14 @@ import { connectTarget } from "../../connectors/postgres/connect.js";
 import type { Clock } from "../../core/clock.js";
 import type { Direction, Target } from "../../core/contracts/target.js";
 import { GroupLoops } from "../../core/group-loops.js";
+import { groupMetrics } from "../../core/group-metrics.js";
 import { LogAppliedPublisher } from "../../core/log/applied-board.js";
 import { Elsewhere } from "../../core/log/elsewhere.js";
 import { PatientStore } from "../../core/log/patient-store.js";
 import { CutLogReader } from "../../core/log/reader.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
-import { groupsOf } from "../../core/plan/groups.js";
+import { groupsOf, mainGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { countedTopics } from "../../core/topics.js";
@@ -18,7 +19,6 @@ import type { GroupId } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
 import { type Ahead, type Readable, SinkService, type SinkServiceOptions } from "./sink-service.js";
-import { sharedPause } from "./shared-pause.js";
 
 export interface ServiceHost {
   readonly metrics: Metrics;
@@ -30,10 +30,16 @@ export interface ServiceHost {
 export async function openSinkService(settings: Settings, url: Secret, host: ServiceHost): Promise<GroupLoops> {
   const { prefix, pipeline } = settings;
   const openTarget = (signal: AbortSignal): Promise<Target> => connectTarget({ url, pipeline }, signal);
-  const metrics = sharedPause(host.metrics);
-  const open = (group: GroupId | null): Promise<SinkService> =>
-    wireSink(settings, { prefix, group, direction: "forward", openTarget, onPlan }, { ...host, metrics: metrics() });
-  const onPlan: SinkServiceOptions["onPlan"] = (plan) => loops.heard(groupsOf(plan));
+  const open = (group: GroupId | null): Promise<SinkService> => {
+    let name: string = mainGroup;
+    const onPlan: SinkServiceOptions["onPlan"] = (plan, mine) => {
+      const groups = groupsOf(plan);
+      name = groups.find(({ id }) => id === mine)?.name ?? name;
+      loops.heard(groups);
+    };
+    const metrics = groupMetrics(host.metrics, () => name);
+    return wireSink(settings, { prefix, group, direction: "forward", openTarget, onPlan }, { ...host, metrics });
+  };
   const loops: GroupLoops = new GroupLoops({ name: "sink", clock: host.clock, first: await open(null), open });
   return loops;
 }

@@ -279,7 +279,7 @@ class SinkMeters {
       "From one commit to the next, waiting included",
       [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
     );
-    this.#paused = metrics.gauge("tailrace_sink_paused", "1 while the operator has paused the pipeline");
+    this.#paused = metrics.gauge("tailrace_sink_paused", "1 while the operator has paused the group");
   }
 
   window(counts: ReadonlyMap<TableId, Conservation>, ms: number): void {

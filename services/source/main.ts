@@ -5,6 +5,7 @@ import { openDuckDbSource } from "../../connectors/duckdb/duckdb-source.js";
 import { openSqliteSource } from "../../connectors/sqlite/sqlite-source.js";
 import type { Retention } from "../../core/capture/retention.js";
 import type { Clock } from "../../core/clock.js";
+import type { NamedGroup } from "../../core/group-loops.js";
 import type { Source } from "../../core/contracts/source.js";
 import { LogAppliedFollower } from "../../core/log/applied-follower.js";
 import { PatientStore } from "../../core/log/patient-store.js";
@@ -13,7 +14,7 @@ import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
 import type { Settings } from "../../core/settings.js";
 import { countedTopics } from "../../core/topics.js";
-import { type GroupId, type TableId, theGroup, writerId } from "../../core/vocabulary/ids.js";
+import { type TableId, theGroup, writerId } from "../../core/vocabulary/ids.js";
 import { createDecoder } from "../../schemas/decoder.js";
 import { createEncoder } from "../../schemas/encoder.js";
 import { openRegistry } from "../../schemas/registry/open-registry.js";
@@ -38,7 +39,7 @@ export interface Captured {
   /** Those that are or were captured. */
   readonly tables: () => readonly TableId[];
   /** Of those that are. */
-  readonly groups: () => readonly GroupId[];
+  readonly groups: () => readonly NamedGroup[];
 }
 
 /** `captured`: as the installed capture objects say; asked again for each session, since `apply` may add some. Opens the log's client; the source file is opened by `run`. */
@@ -58,7 +59,7 @@ export interface SourceWiring {
   /** Asked again for each session. */
   readonly tables: () => readonly TableId[];
   /** Groups whose sinks read this log. */
-  readonly groups: () => readonly GroupId[];
+  readonly groups: () => readonly NamedGroup[];
   readonly openSource: () => Promise<Source>;
 }
 
@@ -69,7 +70,7 @@ export async function wireSource(settings: Settings, wiring: SourceWiring, host:
   const { clock, log, metrics } = host;
   const store = new PatientStore(await openLog(settings.log, `${prefix}-source`, clock), clock);
   const registry = openRegistry(settings.log.kind === "kafka" ? settings.log.registry : null, { store, prefix });
-  const follower = new LogAppliedFollower({ store, clock, prefix, groups });
+  const follower = new LogAppliedFollower({ store, clock, prefix, groups: () => groups().map(({ id }) => id) });
   const writer = new CutLogWriter({
     store,
     decoder: createDecoder({ registry }),
@@ -84,5 +85,5 @@ export async function wireSource(settings: Settings, wiring: SourceWiring, host:
     newLogId: randomUUID,
   });
   const encoder = createEncoder({ prefix, registry, clock, connector });
-  return new SourceService({ pipeline, prefix, retention, clock, log, metrics, store, writer, encoder, follower, openSource });
+  return new SourceService({ pipeline, prefix, retention, clock, log, metrics, store, writer, encoder, follower, groups, openSource });
 }

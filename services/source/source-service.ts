@@ -4,12 +4,13 @@
  */
 import type { Retention } from "../../core/capture/retention.js";
 import type { Clock } from "../../core/clock.js";
-import type { AppliedCut, AppliedFollower, ChangeEncoder, LogSession, LogWriter } from "../../core/contracts/log.js";
+import type { AppliedCut, AppliedFollower, AppliedView, ChangeEncoder, LogSession, LogWriter } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
 import type { Lag, Source } from "../../core/contracts/source.js";
 import { passing } from "../../core/crash-points.js";
 import { disposeQuietly } from "../../core/dispose.js";
 import { asTailraceError, explainError, TailraceError } from "../../core/errors.js";
+import type { NamedGroup } from "../../core/group-loops.js";
 import type { Logger } from "../../core/logger.js";
 import type { Counter, Gauge, Metrics } from "../../core/metrics.js";
 import type { Service, ServiceStatus } from "../../core/status.js";
@@ -32,6 +33,8 @@ export interface SourceServiceOptions {
   readonly writer: LogWriter;
   readonly encoder: ChangeEncoder;
   readonly follower: AppliedFollower;
+  /** Whose sinks read the log; asked for each session. */
+  readonly groups: () => readonly NamedGroup[];
   readonly openSource: () => Promise<Source>;
 }
 
@@ -40,6 +43,10 @@ interface Writing {
   readonly source: Source;
   readonly session: LogSession;
   readonly reached: { acknowledged: Position | null };
+}
+
+interface GroupLag extends NamedGroup {
+  readonly lag: Lag | null;
 }
 
 const housekeepingMs = 500;
@@ -58,6 +65,7 @@ export class SourceService implements Service, AsyncDisposable {
   #epoch: number | null = null;
   #relayed = { cuts: 0, records: 0, bytes: 0 };
   #phase: string | null = null;
+  #groups: readonly NamedGroup[] = [];
 
   constructor(options: SourceServiceOptions) {
     this.#options = options;
@@ -77,7 +85,8 @@ export class SourceService implements Service, AsyncDisposable {
   status(): ServiceStatus {
     const { state, error, attempt, sinceMs } = this.#situation;
     const wallMs = this.#options.clock.wallMs();
-    const applied = this.#options.follower.current().least;
+    const view = this.#options.follower.current();
+    const applied = view.least;
     const lag = this.#lag(applied);
     return {
       service: "source",
@@ -95,6 +104,9 @@ export class SourceService implements Service, AsyncDisposable {
         applied: applied === null ? null : formatPosition(applied.position),
         head: lag === null ? null : formatPosition(lag.head),
         behind: lag === null ? null : { changes: lag.changes, ms: lag.ms },
+        ...(this.#groups.length > 1
+          ? { behindOf: this.#lags(view).map(({ id, lag: of }) => ({ id, changes: of?.changes, ms: of?.ms })) }
+          : {}),
         captureLog: this.#keeper.status(),
         lastLook: this.#source?.lastLook() ?? null,
         reread: this.#source?.progress() ?? [],
@@ -114,6 +126,7 @@ export class SourceService implements Service, AsyncDisposable {
     try {
       this.#source ??= await this.#options.openSource();
       const source = this.#source;
+      this.#groups = this.#options.groups();
       const claiming = (epoch: WriterEpoch): Promise<void> => source.claiming(epoch);
       const opening = { firstClaim: this.#firstClaim, epochSeen: source.epochSeen(), claiming };
       await using session = await this.#options.writer.open(opening, signal);
@@ -177,7 +190,7 @@ export class SourceService implements Service, AsyncDisposable {
     for (;;) {
       await clock.delay(housekeepingMs, signal);
       const applied = follower.current();
-      this.#meters.lag(this.#lag(applied.least));
+      this.#meters.lag(this.#lags(applied));
       await session.verifyTail(signal);
       const all = applied.all.every(({ logId }) => logId === session.logId) ? applied.all : [];
       const ours = all.length === 0 ? null : applied.least;
@@ -200,6 +213,11 @@ export class SourceService implements Service, AsyncDisposable {
       await store.trim(new Map([...leastEnds(all), [cuts, [ours.offset]]]), new Map([[cuts, [offset(0), session.startOffset]]]));
       passing("source.store-trimmed");
     }
+  }
+
+  /** Of each group: what of the log its sink has not passed yet, whosever tables it is of. */
+  #lags({ byGroup }: AppliedView): readonly GroupLag[] {
+    return this.#groups.map(({ id, name }) => ({ id, name, lag: this.#lag(byGroup.get(id) ?? null) }));
   }
 
   #lag(applied: AppliedCut | null): Lag | null {
@@ -225,15 +243,19 @@ class SourceMeters {
   readonly #cuts: Counter;
   readonly #lagChanges: Gauge;
   readonly #lagSeconds: Gauge;
+  #measured = new Set<string>();
 
   constructor(metrics: Metrics) {
     this.#records = metrics.counter("tailrace_source_records_total", "Records appended to the log, tombstones included");
     this.#bytes = metrics.counter("tailrace_source_bytes_total", "Bytes of keys and values appended to the log");
     this.#cuts = metrics.counter("tailrace_source_cuts_total", "Cuts appended to the log");
-    this.#lagChanges = metrics.gauge("tailrace_lag_changes", "Changes committed at the source that the target has not committed");
+    this.#lagChanges = metrics.gauge("tailrace_lag_changes", "Changes committed at the source that the group's sink has not passed", [
+      "group",
+    ]);
     this.#lagSeconds = metrics.gauge(
       "tailrace_lag_seconds",
-      "Age of the oldest change that the target lacks, by the source's clock; 0 when none",
+      "Age of the oldest change that the group's sink has not passed, by the source's clock; 0 when none",
+      ["group"],
     );
   }
 
@@ -243,8 +265,15 @@ class SourceMeters {
     this.#cuts.add(1);
   }
 
-  lag(lag: Lag | null): void {
-    this.#lagChanges.set(lag?.changes.kind === "known" ? lag.changes.value : null);
-    this.#lagSeconds.set(lag?.ms.kind === "known" ? lag.ms.value / 1000 : null);
+  lag(lags: readonly GroupLag[]): void {
+    const gone = [...this.#measured].filter((group) => lags.every(({ name }) => name !== group));
+    this.#measured = new Set(lags.map(({ name }) => name));
+    for (const group of gone) this.#set(group, null);
+    for (const { name, lag } of lags) this.#set(name, lag);
+  }
+
+  #set(group: string, lag: Lag | null): void {
+    this.#lagChanges.set(lag?.changes.kind === "known" ? lag.changes.value : null, { group });
+    this.#lagSeconds.set(lag?.ms.kind === "known" ? lag.ms.value / 1000 : null, { group });
   }
 }

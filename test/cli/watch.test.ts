@@ -106,6 +106,68 @@ describe("the view of a pipeline", () => {
     expect(silentBack.behind.why).toMatch(/carries changes back does not answer/);
   });
 
+  it("shows how far each table group is behind, on the way that it goes", () => {
+    const known = (value: number) => ({ kind: "known", value }) as const;
+    const source = service("source", "running", {
+      behindOf: [
+        { id: 1, changes: known(4), ms: known(20) },
+        { id: 2, changes: known(0), ms: known(0) },
+      ],
+    });
+    const kept = {
+      oldest: 7,
+      newest: 9,
+      bytes: 2e9,
+      ms: 1_500,
+      freeBytes: null,
+      retain: "applied",
+      maxBytes: 1e9,
+      alarm: "size",
+      forgotten: false,
+    };
+    const reverse = {
+      ...service("source", "running", {
+        groups: [
+          { group: "main", id: 1, state: "standing-by", why: null, code: "source.way-back-closed", details: {} },
+          {
+            group: "billing",
+            id: 2,
+            state: "running",
+            why: null,
+            code: null,
+            details: { behind: { changes: known(7), ms: known(90) }, captureLog: kept },
+          },
+        ],
+      }),
+      service: "reverse" as const,
+    };
+    const group = (id: number, name: string, side: "source" | "target") =>
+      ({ group: name, id, side, paused: false, phase: "streaming", applied: "0:41:0", tables: [`t${id}`] }) as const;
+    const target = heard({
+      direction: "forward" as const,
+      applied: "0:41:0",
+      phase: "streaming",
+      paused: false,
+      verification: null,
+      tables: [],
+      groups: [group(1, "main", "source"), group(2, "billing", "target")],
+    });
+    const view = viewOf({ ...streaming, source: heard(source), target, reverse: heard(reverse) });
+    expect(view.groups?.map(({ behind }) => behind)).toEqual([
+      { changes: 4, ms: 20, why: null },
+      { changes: 7, ms: 90, why: null },
+    ]);
+    expect(view.needsPerson).toEqual([expect.stringMatching(/^group billing: /)]);
+    expect(renderView(view, plain)).toContain(
+      ["group    state          applied  behind    for  tables", "main     streaming      0:41:0        4  20 ms       1"].join("\n"),
+    );
+    const silentView = viewOf({ ...streaming, source: silent, target, reverse: silent });
+    expect(silentView.groups?.map(({ behind }) => behind)).toEqual([
+      { changes: null, ms: null, why: "the source service says nothing of it" },
+      { changes: null, ms: null, why: "the service that carries changes back says nothing of it" },
+    ]);
+  });
+
   it("shows positions, distance and tables of a running one", () => {
     expect(renderView(viewOf(streaming), plain)).toBe(
       [

@@ -220,9 +220,10 @@ export class Operator implements AsyncDisposable {
     }
   }
 
-  metric(service: ServiceName, name: string): Promise<number | null> {
+  /** `label`: as the sample says it; default: the first sample of that name. */
+  metric(service: ServiceName, name: string, label = ""): Promise<number | null> {
     const step = { source: 1, sink: 2, verify: 3, reverse: 5 }[service];
-    return metricOf(`http://127.0.0.1:${this.port + step}/metrics`, name);
+    return metricOf(`http://127.0.0.1:${this.port + step}/metrics`, name, label);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -250,8 +251,8 @@ export class Running {
   }
 }
 
-async function metricOf(url: string, name: string): Promise<number | null> {
+async function metricOf(url: string, name: string, label: string): Promise<number | null> {
   const text = await (await fetch(url)).text();
-  const line = text.split("\n").find((one) => one.startsWith(`${name}{`) || one.startsWith(`${name} `));
+  const line = text.split("\n").find((one) => (one.startsWith(`${name}{`) || one.startsWith(`${name} `)) && one.includes(label));
   return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ") + 1));
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { TargetPlan } from "../../../core/contracts/plan.js";
-import { groupsOf, planOfGroup } from "../../../core/plan/groups.js";
+import { groupsOf, nameGroups, planOfGroup } from "../../../core/plan/groups.js";
 import { makePlan, type PlanResult } from "../../../core/plan/make-plan.js";
-import { pipelineId, tableId } from "../../../core/vocabulary/ids.js";
+import { groupId, pipelineId, tableId } from "../../../core/vocabulary/ids.js";
 import { tableOf } from "./catalogue-of.js";
 
 type Groups = Readonly<Record<string, readonly string[]>>;
@@ -105,6 +105,17 @@ describe("table groups of a plan", () => {
     ]);
     expect(errors(plan({ all: names }, null, "duckdb"))).toEqual([]);
     expect(errors(plan({}, null, "duckdb"))).toEqual([]);
+  });
+
+  it("knows a captured group by what settings call its tables, and by its number where they are newer than the capture", () => {
+    const captured = new Map([
+      [groupId(1), [tableId("customers"), tableId("stock")]],
+      [groupId(2), [tableId("orders"), tableId("lines")]],
+    ]);
+    const names = (declared: Groups): readonly string[] => nameGroups(captured, new Map(Object.entries(declared))).map(({ name }) => name);
+    expect(names({ sales: ["orders", "lines"] })).toEqual(["main", "sales"]);
+    expect(names({ sales: ["orders", "lines"], depot: ["stock"] })).toEqual(["1", "sales"]);
+    expect(names({})).toEqual(["1", "2"]);
   });
 
   it("gives a group's own plan", () => {

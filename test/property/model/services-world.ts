@@ -196,6 +196,7 @@ export class ServicesWorld implements TargetPlace {
         passedOver: () => void (this.markers.length = 0),
       });
     return new SourceService({
+      groups: () => [{ id: theGroup, name: "main" }],
       pipeline: prefix,
       prefix,
       retention: options.retention,

@@ -6,7 +6,7 @@ import type { AppliedCut, ChangeEncoder, LogSession } from "../../../core/contra
 import type { Source } from "../../../core/contracts/source.js";
 import { createLogger } from "../../../core/logger.js";
 import { noMetrics } from "../../../core/metrics.js";
-import { anchor, logId, offset, topic, writerEpoch } from "../../../core/vocabulary/ids.js";
+import { anchor, logId, offset, theGroup, topic, writerEpoch } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import { SourceService } from "../../../services/source/source-service.js";
 import { MemoryLog } from "../../support/memory-log-store.js";
@@ -56,6 +56,7 @@ async function told(appliedEpoch: number, { recognises = true, msPerTurn = 0 } =
   const stop = new AbortController();
   let turns = 0;
   const service = new SourceService({
+    groups: () => [{ id: theGroup, name: "main" }],
     pipeline: "shop",
     prefix: "shop",
     clock: {

@@ -180,6 +180,7 @@ export class RealPipeline implements AsyncDisposable {
     const openSource = () =>
       openSqliteSource({ path: file.path, pipeline, group: theGroup, lockDirectory: join(file.directory, "locks"), clock });
     return new SourceService({
+      groups: () => [{ id: theGroup, name: "main" }],
       ...common,
       pipeline,
       prefix,
