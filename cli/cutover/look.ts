@@ -12,7 +12,6 @@ import type { Verifier } from "../../services/verify/verifier.js";
 import type { Invocation } from "../invocation.js";
 import type { CutoverWork } from "./open.js";
 import { observe } from "../pipeline/observe.js";
-import { measuredFile } from "../pipeline/source.js";
 import type { PipelineView } from "../watch/pipeline-view.js";
 
 const lagMsDefault = 2_000;
@@ -28,8 +27,8 @@ export async function look(invocation: Invocation, open: CutoverWork): Promise<P
   const ready = await desk.readyPlan(group, numbers, signal);
   const last = await desk.last(group, signal);
   const cost = await parts.check.cost(signal);
-  // Others may be far behind, or stand still: the group's own place decides.
-  const lag = open.group === null ? lagOf(view) : measuredFile(settings, facts.passed?.position ?? null);
+  // Others may be far behind, or stand still: the group's own place decides. As the source says it: who reads both ends one after the other counts what came in between.
+  const lag = lagOf(open.group === null ? view.behind : view.groups?.find(({ id }) => id === group)?.behind);
   const prediction = predictPause({ facts, lagMs: lag.ms, dirtyRows: cost.dirtyRows, statements: ready.behind.length, last });
   const { bavail, bsize } = statfsSync(dirname(settings.source.path));
   return {
@@ -62,10 +61,10 @@ function stateOf(view: PipelineView, name: string, group: GroupId): string {
   return found?.groups?.find(({ id }) => id === group)?.state ?? found?.state ?? "unknown";
 }
 
-function lagOf({ behind: { changes, ms, why } }: PipelineView): { readonly changes: Known<number>; readonly ms: Known<number> } {
+function lagOf(behind: PipelineView["behind"] | undefined): { readonly changes: Known<number>; readonly ms: Known<number> } {
   const known = (value: number | null): Known<number> =>
-    value === null ? { kind: "unknown", why: why ?? "nobody answers" } : { kind: "known", value };
-  return { changes: known(changes), ms: known(ms) };
+    value === null ? { kind: "unknown", why: behind?.why ?? "nobody answers" } : { kind: "known", value };
+  return { changes: known(behind?.changes ?? null), ms: known(behind?.ms ?? null) };
 }
 
 async function wayBackOf({ wayBack, group }: CutoverParts, service: string, signal: AbortSignal): Promise<PreflightFacts["wayBack"]> {
