@@ -10,20 +10,20 @@ import { Operator, type OperatorOptions } from "./operator.js";
 const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
 const says = "one group goes over and comes home while the application writes to both, and then both go";
 
-it(`${says}, over Kafka`, { timeout: 300_000 }, async (context) => {
+it(`${says}, over Kafka`, { timeout: 600_000 }, async (context) => {
   const kafka = await sharedKafka();
   if (kafka.kind === "missing") return context.skip(`no Kafka: ${kafka.why}`);
   await walk({ log: { kind: "kafka", brokers: kafka.brokers } });
 });
 // Above the log it is the same code; kills of one group's cutover (test/fault/cutover) go over the embedded log.
-it(`${says}, over the embedded log`, { timeout: 300_000 }, async (context) => {
+it(`${says}, over the embedded log`, { timeout: 600_000 }, async (context) => {
   if (!isLong) return context.skip("long: TAILRACE_TEST_LONG=1");
   await walk({});
 });
 
 /** As an operator does on a machine that has much to do: patient, and the line is typed again while gates refuse it or it went back. */
 async function moved(operator: Operator, verb: "cutover" | "rollback", group: string): Promise<void> {
-  const patient = ["--max-pause", "20s", ...(verb === "cutover" ? ["--max-lag", "30s"] : [])];
+  const patient = ["--max-pause", "60s", ...(verb === "cutover" ? ["--max-lag", "60s"] : [])];
   let said = "";
   await until(
     async () => {
@@ -68,7 +68,7 @@ async function walk(more: OperatorOptions): Promise<void> {
   // What was written to PostgreSQL comes back to the file.
   await until(
     async () => (await operator.different({})).length === 0,
-    60_000,
+    120_000,
     () => "the two sides do not become equal",
   );
   const client = new Client({ connectionString: operator.database.url });
@@ -81,7 +81,7 @@ async function walk(more: OperatorOptions): Promise<void> {
 }
 
 it("a row that cannot be applied stops its group alone, and kills of both processes lose neither group anything", {
-  timeout: 240_000,
+  timeout: 300_000,
 }, async () => {
   await using operator = await Operator.make({ ddl });
   operator.settings({ groups });
@@ -127,13 +127,13 @@ it("a row that cannot be applied stops its group alone, and kills of both proces
   const lag = async (group: string): Promise<number | null> => await operator.metric("source", "tailrace_lag_changes", `group="${group}"`);
   await until(
     async () => (await lag("main")) === 0 && (await lag("billing")) === 2,
-    60_000,
+    120_000,
     () => "the metrics do not say how far each group is behind",
   );
   expect(await operator.metric("sink", "tailrace_sink_windows_total", 'group="main"')).toBeGreaterThan(0);
 });
 
-it("settings that would arrange groups anew are refused by name, and nothing is changed", { timeout: 240_000 }, async () => {
+it("settings that would arrange groups anew are refused by name, and nothing is changed", { timeout: 300_000 }, async () => {
   await using operator = await Operator.make({ ddl: `${ddl} CREATE TABLE stock (id INTEGER PRIMARY KEY);` });
   operator.settings({ groups });
   await operator.answer("apply");

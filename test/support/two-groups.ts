@@ -55,7 +55,7 @@ export class TwoGroups implements AsyncDisposable {
     const from = this.written[where];
     await until(
       () => this.written[where] >= from + more,
-      60_000,
+      120_000,
       () => `the application does not write to ${where}`,
     );
   }

@@ -20,7 +20,7 @@ const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000
 const strikes = Number(process.env["TAILRACE_GROUP_STRIKES"] ?? 2);
 const overKafka = process.env["TAILRACE_GROUP_LOG"] === "kafka";
 /** A service that was killed is there again, and has taken over, within this. */
-const patienceMs = 60_000;
+const patienceMs = 120_000;
 
 const verbs = ["cutover", "rollback"] as const;
 type Verb = (typeof verbs)[number];
@@ -45,7 +45,7 @@ interface Strike {
 }
 const billing = ["--group", "billing"];
 /** On a machine that has much to do. */
-const patient = (verb: Verb): readonly string[] => ["--max-pause", "20s", ...(verb === "cutover" ? ["--max-lag", "30s"] : [])];
+const patient = (verb: Verb): readonly string[] => ["--max-pause", "20s", ...(verb === "cutover" ? ["--max-lag", "60s"] : [])];
 
 class Rig implements AsyncDisposable {
   #settledSlowestMs = 0;
