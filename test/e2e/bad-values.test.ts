@@ -16,7 +16,7 @@ function refusals(stderr: string): readonly unknown[] {
 
 describe("a value that does not fit", () => {
   it("stops the pipeline by table, key, column, code and remedy; mended at the source it goes on, nothing lost", {
-    timeout: 240_000,
+    timeout: 480_000,
   }, async () => {
     await using operator = await Operator.make({ ddl });
     await operator.answer("apply");
@@ -49,7 +49,7 @@ describe("a value that does not fit", () => {
     expect((await running.stop()).code).toBe(0);
   });
 
-  it("goes on with another type in the settings and apply", { timeout: 240_000 }, async () => {
+  it("goes on with another type in the settings and apply", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make({ ddl });
     await operator.answer("apply");
     const running = operator.run();

@@ -14,7 +14,7 @@ const ddl = `
 `;
 const places = {};
 
-it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { timeout: 240_000 }, async () => {
+it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { timeout: 480_000 }, async () => {
   await using operator = await Operator.make({ ddl, tables: { customers: places, orders: places, empty: places } });
   await operator.answer("apply");
   expect(await operator.refusal("cutover", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });

@@ -119,7 +119,7 @@ async function createTypes(): Promise<void> {
 }
 
 test("every type arrives as what it is, by the first copy and by live changes, and nothing is left behind", {
-  timeout: 240_000,
+  timeout: 480_000,
 }, async () => {
   await createTypes();
   await application.run(`CREATE TABLE "Odd Name" ("Key" VARCHAR, "a b" INTEGER, UNIQUE ("Key")); CREATE SCHEMA s2; CREATE TABLE s2.t (id UBIGINT PRIMARY KEY, g VARCHAR GENERATED ALWAYS AS (id || 'x'));
@@ -184,7 +184,7 @@ test("table groups of one file are refused before anything is changed, and said 
 });
 
 test("equality is proven while the application writes; what somebody changed at the target is found and mended", {
-  timeout: 240_000,
+  timeout: 480_000,
 }, async () => {
   await createTypes();
   await application.run(`CREATE TABLE stock (shop VARCHAR, sku INTEGER, n DECIMAL(12,2), seen TIMESTAMP_MS, PRIMARY KEY (shop, sku));

@@ -31,7 +31,7 @@ function build(file: string): void {
 }
 
 describe("an odd database", () => {
-  it("arrives whole, and names what it leaves out", { timeout: 240_000 }, async () => {
+  it("arrives whole, and names what it leaves out", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make({ ddl: "SELECT 1" });
     build(operator.file);
     const leftOut = ((await operator.answer("plan"))["leftOut"] as { table: string; code: string }[]).map(

@@ -10,7 +10,7 @@ const more = (n: number): string =>
   `INSERT INTO orders (customer, note) VALUES (1, 'more ${n}'); UPDATE orders SET note = 'changed ${n}' WHERE id = ${n}; DELETE FROM orders WHERE id = ${n + 100}`;
 
 describe("places that change", () => {
-  it("converge: a file that was moved, restored while the pipeline was down, replaced while it ran", { timeout: 240_000 }, async () => {
+  it("converge: a file that was moved, restored while the pipeline was down, replaced while it ran", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make();
     await operator.answer("apply");
     let running = operator.run();
@@ -53,7 +53,7 @@ describe("places that change", () => {
     await running.stop();
   });
 
-  it("stop with a code and a remedy that works: a log that is gone, a target that is gone", { timeout: 240_000 }, async () => {
+  it("stop with a code and a remedy that works: a log that is gone, a target that is gone", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make();
     const anew = async (): Promise<void> => {
       await operator.answer("destroy", "--tables", "--yes");
@@ -82,7 +82,7 @@ describe("places that change", () => {
 });
 
 describe("processes that come twice", () => {
-  it("stand by with the right words, and take over when the first are killed", { timeout: 240_000 }, async () => {
+  it("stand by with the right words, and take over when the first are killed", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make();
     await operator.answer("apply");
     const first = operator.run();

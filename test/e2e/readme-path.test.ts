@@ -9,7 +9,7 @@ import { Operator, type Status } from "./operator.js";
 import { Topics } from "./topics.js";
 
 describe("the path of the README", () => {
-  it("moves a live database over the embedded log", { timeout: 180_000 }, async () => {
+  it("moves a live database over the embedded log", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make();
     rmSync(join(operator.folder, "tailrace.yaml"));
     const application = await operator.application();
@@ -40,7 +40,7 @@ describe("the path of the README", () => {
     expect(existsSync(join(operator.folder, ".tailrace", "log.db"))).toBe(false);
   });
 
-  it("moves it through Kafka and a registry, in records that anybody reads", { timeout: 180_000 }, async (context) => {
+  it("moves it through Kafka and a registry, in records that anybody reads", { timeout: 480_000 }, async (context) => {
     const kafka = await sharedKafka();
     if (kafka.kind === "missing") return context.skip(`no Kafka: ${kafka.why}`);
     await using registry = await RegistryServer.start();
@@ -95,7 +95,7 @@ describe("the path of the README", () => {
     expect((await topics.settings(pipeline)).size).toBe(0);
   });
 
-  it("moves it through Kafka without a registry", { timeout: 180_000 }, async (context) => {
+  it("moves it through Kafka without a registry", { timeout: 480_000 }, async (context) => {
     const kafka = await sharedKafka();
     if (kafka.kind === "missing") return context.skip(`no Kafka: ${kafka.why}`);
     await using operator = await Operator.make({ log: { kind: "kafka", brokers: kafka.brokers } });

@@ -4,7 +4,7 @@ import { Operator } from "./operator.js";
 
 describe("a table that changes while the pipeline runs", () => {
   it("is healed by apply: columns added and renamed, tables rebuilt, made and dropped, with changes of before still in the log", {
-    timeout: 240_000,
+    timeout: 480_000,
   }, async () => {
     await using operator = await Operator.make();
     await operator.answer("apply");
@@ -64,7 +64,7 @@ describe("a table that changes while the pipeline runs", () => {
     await running.stop();
   });
 
-  it("at the target is healed by apply as well, under a sink that goes on", { timeout: 180_000 }, async () => {
+  it("at the target is healed by apply as well, under a sink that goes on", { timeout: 480_000 }, async () => {
     await using operator = await Operator.make();
     operator.settings({ tables: { orders: {} } });
     await operator.answer("apply");

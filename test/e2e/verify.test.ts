@@ -8,7 +8,7 @@ import { Operator, shopSchema } from "./operator.js";
 const archive =
   "CREATE TABLE archive (id INTEGER PRIMARY KEY, total REAL, note TEXT); INSERT INTO archive SELECT id, total, note FROM orders;";
 
-it("proves equality under writes, finds what somebody changed at the target, and mends it", { timeout: 240_000 }, async () => {
+it("proves equality under writes, finds what somebody changed at the target, and mends it", { timeout: 480_000 }, async () => {
   await using operator = await Operator.make({ ddl: `${shopSchema}${archive}` });
   await operator.answer("apply");
   operator.run();
@@ -179,4 +179,4 @@ it("compares in the background, finds by itself, and goes on after it was killed
   await operator.answer("verify", "repair");
   await application.stop();
   expect(await operator.answer("wait", "verified", "--timeout", "60s")).toMatchObject({ held: true });
-}, 240_000);
+}, 480_000);

@@ -18,8 +18,8 @@ const places = {};
 const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
 const says = "every write on PostgreSQL comes back to the file, and none of it goes round again";
 
-it(says, { timeout: 240_000 }, () => walk({}));
-it(`${says}, over Kafka`, { timeout: 240_000 }, async (context) => {
+it(says, { timeout: 480_000 }, () => walk({}));
+it(`${says}, over Kafka`, { timeout: 480_000 }, async (context) => {
   if (!isLong) return context.skip("long: TAILRACE_TEST_LONG=1");
   const kafka = await sharedKafka();
   if (kafka.kind === "missing") return context.skip(`no Kafka: ${kafka.why}`);
