@@ -10,6 +10,14 @@ type Parse = (json: Exclude<Json, null>) => Value;
 type JsonRow = readonly Json[];
 type JsonChange = readonly [order: number, op: "c" | "u" | "d" | "s", key: JsonRow, row: JsonRow | null];
 
+/** One change of the record, of which nothing is made into values until that is asked for. */
+export interface ToldChange {
+  readonly order: number;
+  readonly key: readonly Json[];
+  /** null: deleted. */
+  readonly row: readonly Json[] | null;
+}
+
 /** Made once per table. */
 export class RowParser {
   readonly #columns: readonly Parse[];
@@ -36,6 +44,22 @@ export class RowParser {
       const after = parsed(this.#columns, row ?? []);
       return { kind: op === "c" ? "create" : op === "u" ? "update" : "state", at, key: keyed, after };
     });
+  }
+
+  toldChanges(text: string): readonly ToldChange[] {
+    return (JSON.parse(text) as readonly JsonChange[]).map(([order, op, key, row]) => ({
+      order,
+      key,
+      row: op === "d" ? null : (row ?? []),
+    }));
+  }
+
+  keyOfChange({ key }: ToldChange): Key {
+    return parsed(this.#keys, key);
+  }
+
+  rowOfChange({ row }: ToldChange): Row | null {
+    return row === null ? null : parsed(this.#columns, row);
   }
 
   /** Answers to touches; the first one stands at `order`. */

@@ -3,12 +3,13 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { toldBetween, type ToldRange } from "../../../connectors/duckdb/told-changes.js";
+import { ToldIndex, type ToldRange } from "../../../connectors/duckdb/told-index.js";
 import { ToldLog } from "../../../connectors/duckdb/told-log.js";
 
 let directory = "";
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "tailrace-told-"));
+  index = new ToldIndex(directory);
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
@@ -27,10 +28,11 @@ function tell(log: ToldLog, after: number, count: number, from = after + 1): num
   return end;
 }
 
+let index: ToldIndex;
 const orders = (range: Partial<ToldRange>): readonly string[] =>
-  [...toldBetween(directory, { history: 1, after: 0, upTo: 0, ...range })].map(
-    ({ from, until, json }) => `${from}-${until} ${JSON.parse(json).length}`,
-  );
+  index
+    .between({ history: 1, after: 0, upTo: 0, ...range })
+    .map((line) => `${line.from}-${line.until} ${JSON.parse(index.json(line)).length}`);
 
 test("what lies between two orders is answered, page by page, and nothing of other batches", () => {
   using log = opened();
