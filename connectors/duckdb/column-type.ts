@@ -23,6 +23,8 @@ export interface ColumnType {
   readonly fromText: ((text: string) => string) | null;
   /** Key columns are stored and compared as this. */
   readonly keyed: (c: string) => string;
+  /** SQL of about how many bytes a value takes as JSON; null: few. */
+  readonly bytes: ((c: string) => string) | null;
 }
 
 const asIs: Conversion = { kind: "as-is" };
@@ -43,14 +45,16 @@ function type(name: string, target: string, base: Base, conversion: Conversion =
     target: { type: target, conversion },
     fromText: (said) => `CAST(${said} AS ${name})`,
     keyed: same,
+    bytes: null,
     ...base,
   };
 }
 
 const small = (name: string, target: string): ColumnType => type(name, target, { storage: "integer", json: same, value: asBigInt });
 const exact = (name: string, target: string): ColumnType => type(name, target, { storage: "decimal" });
+const textBytes = (c: string): string => `strlen(${text(c)})`;
 const byText = (name: string, target: string): ColumnType =>
-  type(name, target, { storage: "text", hashed: (c) => [text(c)], fromText: null });
+  type(name, target, { storage: "text", hashed: (c) => [text(c)], fromText: null, bytes: textBytes });
 
 const largest64 = "9223372036854775807";
 /** Infinite ones have no distance from 1970; they travel as the number that DuckDB itself stores for them. */
@@ -96,10 +100,10 @@ const types: ReadonlyMap<string, ColumnType> = new Map([
   ["UBIGINT", exact("UBIGINT", "numeric(20,0)")],
   ["HUGEINT", exact("HUGEINT", "numeric(39,0)")],
   ["UHUGEINT", exact("UHUGEINT", "numeric(39,0)")],
-  ["BIGNUM", type("BIGNUM", "numeric", { storage: "decimal", hashed: (c) => [text(c)], fromText: null })],
+  ["BIGNUM", type("BIGNUM", "numeric", { storage: "decimal", hashed: (c) => [text(c)], fromText: null, bytes: textBytes })],
   ["FLOAT", floating("FLOAT", "real")],
   ["DOUBLE", floating("DOUBLE", "double precision")],
-  ["VARCHAR", type("VARCHAR", "text", { storage: "text", json: same })],
+  ["VARCHAR", type("VARCHAR", "text", { storage: "text", json: same, bytes: textBytes })],
   ["BLOB", blobType()],
   ["BIT", byText("BIT", "bit varying")],
   ["UUID", type("UUID", "uuid", { storage: "text" })],
@@ -113,7 +117,7 @@ const types: ReadonlyMap<string, ColumnType> = new Map([
   ["TIMESTAMP_NS", nanoType()],
   ["TIMESTAMP WITH TIME ZONE", zonedType()],
   ["INTERVAL", byText("INTERVAL", "interval")],
-  ["JSON", type("VARCHAR", "jsonb", { storage: "text", json: text, fromText: null })],
+  ["JSON", type("VARCHAR", "jsonb", { storage: "text", json: text, fromText: null, bytes: textBytes })],
 ]);
 
 function blobType(): ColumnType {
@@ -122,6 +126,7 @@ function blobType(): ColumnType {
     json: (c) => `to_base64(${c})`,
     value: (json) => new Uint8Array(Buffer.from(String(json), "base64")),
     fromText: (said) => `from_base64(${said})`,
+    bytes: (c) => `octet_length(${c}) * 4 // 3`,
   });
 }
 
@@ -166,6 +171,7 @@ const nested: ColumnType = {
   target: { type: "jsonb", conversion: asIs },
   fromText: null,
   keyed: same,
+  bytes: (c) => `strlen(to_json(${c})::VARCHAR)`,
 };
 
 const enumeration: ColumnType = type("VARCHAR", "text", { storage: "text", hashed: (c) => [text(c)], keyed: text });

@@ -8,6 +8,7 @@ import { type Position, position } from "../../core/vocabulary/position.js";
 import type { Key } from "../../core/vocabulary/value.js";
 import { keyPartText } from "./column-type.js";
 import type { TableChanges } from "./engine/engine.js";
+import type { Slices } from "./engine/sorted-rows.js";
 import type { Answer, Method, Request } from "./engine/messages.js";
 import type { ToldLog } from "./told-log.js";
 import type { RowParser } from "./values.js";
@@ -15,11 +16,21 @@ import type { RowParser } from "./values.js";
 export interface BatchLimits {
   /** Changes in one part. */
   readonly pageRows: number;
+  readonly pageBytes: number;
   readonly chunkRows: number;
+  readonly chunkBytes: number;
   /** Rows read again in one batch, about. */
   readonly rereadRows: number;
+  readonly rereadBytes: number;
 }
-export const defaultBatchLimits: BatchLimits = { pageRows: 1_000, chunkRows: 500, rereadRows: 20_000 };
+export const defaultBatchLimits: BatchLimits = {
+  pageRows: 1_000,
+  pageBytes: 1 << 20,
+  chunkRows: 500,
+  chunkBytes: 512 << 10,
+  rereadRows: 20_000,
+  rereadBytes: 16 << 20,
+};
 
 export type AskEngine = <M extends Method>(method: M, request: Request<M>, signal: AbortSignal) => Promise<Answer<M>>;
 
@@ -45,7 +56,7 @@ export interface SortedRows {
   readonly next: number;
   readonly rows: number;
   /** The chunks from `next` on, asked for while the last ones were told; null: not asked for. */
-  readonly ahead: Promise<readonly string[]> | null;
+  readonly ahead: Promise<Slices> | null;
 }
 
 export interface BatchContext {
@@ -113,12 +124,13 @@ export class CycleBatch implements Batch {
 
   async *#changes({ table, first, count }: TableChanges, signal: AbortSignal): AsyncGenerator<BatchPart> {
     const { ask, limits } = this.context;
-    for (let from = first; from < first + count; from += limits.pageRows) {
-      const until = Math.min(from + limits.pageRows, first + count);
-      const json = await ask("changes", [{ table, from, until }], signal);
+    for (let from = first; from < first + count; ) {
+      const most = Math.min(from + limits.pageRows, first + count);
+      const { json, until } = await ask("changes", [{ table, from, until: most, bytes: limits.pageBytes }], signal);
       this.context.told.rows(table, { from, until }, json);
       const changes = this.#parser(table).changes(json, this.plan.history);
       yield { kind: "changes", table: this.#description(table), changes };
+      from = until;
     }
   }
 
@@ -147,11 +159,13 @@ export class CycleBatch implements Batch {
 
   async *#reread(signal: AbortSignal): AsyncGenerator<BatchPart> {
     let left = this.context.limits.rereadRows;
-    for (let read = nextToRead(this.#rereads); read !== null && left > 0; read = nextToRead(this.#rereads)) {
+    let bytesLeft = this.context.limits.rereadBytes;
+    for (let read = nextToRead(this.#rereads); read !== null && left > 0 && bytesLeft > 0; read = nextToRead(this.#rereads)) {
       const slice: Slice = yield* this.#slice(read, signal);
       this.#rereads = advance(this.#rereads, read, slice.rows, slice.cursor);
       if (slice.cursor === null && read.mode === "repair") this.#finished.push({ table: read.table, reread: read.reread });
       left -= Math.max(1, slice.rows);
+      bytesLeft -= slice.bytes;
     }
   }
 
@@ -164,22 +178,26 @@ export class CycleBatch implements Batch {
       const { rows } = await ask("sort", [{ table: read.table, after: read.cursor?.map(keyPartText) ?? null }], signal);
       sorted = { table: read.table, next: 0, rows, ahead: null };
     }
-    const { chunkRows } = limits;
+    const { chunkRows, chunkBytes } = limits;
     const chunks = Math.max(1, Math.min(Math.ceil(limits.rereadRows / chunkRows), chunksAtOnce));
-    const slice = (from: number): Promise<readonly string[]> => ask("chunks", [{ from, rows: chunkRows, chunks }], signal);
-    const texts = sorted.next >= sorted.rows ? ["[]"] : await (sorted.ahead ?? slice(sorted.next));
-    const next = sorted.next + chunkRows * chunks;
+    const slicesFrom = (from: number): Promise<Slices> => ask("chunks", [{ from, rows: chunkRows, bytes: chunkBytes, chunks }], signal);
+    const none: Slices = { texts: ["[]"], rows: 0 };
+    const slices: Slices = sorted.next >= sorted.rows ? none : await (sorted.ahead ?? slicesFrom(sorted.next));
+    const next = sorted.next + slices.rows;
     // The engine makes the next ones while these are parsed, encoded and stored.
-    const ahead = next < sorted.rows ? slice(next) : null;
+    const ahead = next < sorted.rows ? slicesFrom(next) : null;
     // Whoever takes them hears of the failure; nobody may.
     ahead?.catch(() => {});
+    const isEnd = next >= sorted.rows;
     let after: Key | null = read.cursor;
     let rows = 0;
-    for (const text of texts) {
+    let bytes = 0;
+    for (const text of slices.texts) {
       const some = parser.rows(text);
       rows += some.length;
+      bytes += text.length;
       const last = some.at(-1);
-      const ended = sorted.next + rows >= sorted.rows || last === undefined;
+      const ended = (isEnd && rows >= slices.rows) || last === undefined;
       const upTo = ended ? null : parser.keyOf(last);
       this.#index += some.length + (upTo === null ? 1 : 0);
       const at = position(this.plan.history, this.plan.chunkOrder, this.#index);
@@ -191,8 +209,8 @@ export class CycleBatch implements Batch {
       };
       after = upTo;
     }
-    this.#sorted = { ...sorted, next: sorted.next + rows, ahead };
-    return { rows, cursor: after };
+    this.#sorted = { ...sorted, next, ahead };
+    return { rows, bytes, cursor: after };
   }
 
   #parser(table: number): RowParser {
@@ -218,6 +236,7 @@ function touchedAsTold(text: string, order: number): { readonly json: string; re
 
 interface Slice {
   readonly rows: number;
+  readonly bytes: number;
   readonly cursor: Key | null;
 }
 

@@ -38,6 +38,8 @@ export interface TableSql {
   readonly key: (alias: string) => string;
   /** Two hashes of 64 bits, as columns `h` and `g`. */
   readonly hashes: string;
+  /** About how many bytes a row takes as JSON. */
+  readonly bytes: string;
 }
 export interface KeySql {
   /** Of the relation. */
@@ -70,8 +72,15 @@ export function tableSql(table: DuckTable): TableSql {
     key: (alias) => `json_array(${keys.map(({ type }, i) => type.json(`${alias}.k${i}`)).join(", ")})`,
     // In mode `rows` the key says everything.
     hashes: table.mode === "keyed" ? `hash(${all}) AS h, hash('second', ${reversed}) AS g` : "0::UBIGINT AS h, 0::UBIGINT AS g",
+    bytes: [
+      String(fewBytes * columns.length),
+      ...columns.flatMap(({ name, type }) => (type.bytes === null ? [] : [`coalesce(${type.bytes(name)}, 0)`])),
+    ].join(" + "),
   };
 }
+
+/** Of a value that has no bytes of its own. */
+const fewBytes = 16;
 
 function withRowKeys(stored: string, json: string): string {
   return `(SELECT * EXCLUDE (_tailrace_m, _tailrace_n),
@@ -94,6 +103,20 @@ export function textLiterals(table: DuckTable, texts: readonly string[]): readon
     if (fromText === null) throw new Error("a column of this type cannot be a key");
     return fromText(quoteText(texts[i] ?? ""));
   });
+}
+
+/** SQL: columns beyond a bound, part by part, the first one alone once more: by it row groups are left out. `last`: what the last part is compared by. */
+export function beyond(
+  columns: readonly string[],
+  bound: readonly string[],
+  { than, last }: { readonly than: "<" | ">"; readonly last: "<=" | ">" },
+): string {
+  const pairs = columns.map((column, i) => [column, bound[i] ?? "NULL"] as const);
+  const [[first, least] = ["NULL", "NULL"]] = pairs;
+  const tie = pairs.reduceRight<string | null>((rest, [column, literal]) => {
+    return rest === null ? `${column} ${last} ${literal}` : `(${column} ${than} ${literal} OR (${column} = ${literal} AND ${rest}))`;
+  }, null);
+  return pairs.length === 1 ? (tie ?? "true") : `${first} ${than}= ${least} AND ${tie ?? "true"}`;
 }
 
 /** Changes when the stored hashes or keys could mean something else. */

@@ -14,7 +14,8 @@ import { checkShapes } from "./check-shapes.js";
 import { Database } from "./database.js";
 import type { CycleAnswer, CycleRequest, Engine, EngineOptions, Remembered, TableChanges } from "./engine.js";
 import { RowGroups } from "./row-groups.js";
-import { RowStore } from "./row-store.js";
+import { type ChangesAsked, type ChangesPage, RowStore } from "./row-store.js";
+import { type Slices, type SlicesAsked, sortableBytes, SortedRows } from "./sorted-rows.js";
 import { type Compared, ToldTable } from "./told-table.js";
 
 /** Orders beyond the last one of a cycle that the source may give out without asking. */
@@ -25,6 +26,7 @@ export class DiffEngine implements Engine {
   #database: Database | null = null;
   #tables: ReadonlyMap<number, DuckTable> = new Map();
   #store: RowStore | null = null;
+  #sorted: SortedRows | null = null;
   #rowGroups: RowGroups | null = null;
   #isAttached = false;
   #pieceRows = pieceRows;
@@ -38,7 +40,8 @@ export class DiffEngine implements Engine {
     const database = await Database.open(join(directory, "state.duckdb"), { memoryMb, threads, spillDirectory });
     this.#database = database;
     this.#tables = new Map(tables.map((table) => [table.number, table]));
-    this.#store = new RowStore(database);
+    this.#store = new RowStore(database, sortableBytes(memoryMb));
+    this.#sorted = new SortedRows(database, sortableBytes(memoryMb));
     this.#rowGroups = new RowGroups(database);
     await database.run("CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)");
     await database.run("CREATE TABLE IF NOT EXISTS told (n INTEGER PRIMARY KEY, signature VARCHAR NOT NULL)");
@@ -65,6 +68,7 @@ export class DiffEngine implements Engine {
   async attach({ path }: { path: string }): Promise<void> {
     const database = this.#open();
     await this.#rows().forget();
+    await this.#sortedRows().forget();
     this.#groups().attached(path);
     if (this.#isAttached) await database.run("DETACH src");
     this.#isAttached = false;
@@ -110,7 +114,7 @@ export class DiffEngine implements Engine {
     return { changes, whole: whole.map(({ table }) => table.number), lastOrder: order, rowsCompared };
   }
 
-  async changes(request: { table: number; from: number; until: number }): Promise<string> {
+  async changes(request: ChangesAsked): Promise<ChangesPage> {
     return await this.#rows().changes(request);
   }
 
@@ -119,11 +123,11 @@ export class DiffEngine implements Engine {
   }
 
   async sort({ table, after }: { table: number; after: readonly string[] | null }): Promise<{ rows: number }> {
-    return { rows: await this.#rows().sort(this.#table(table), after) };
+    return { rows: await this.#sortedRows().sort(this.#table(table), after) };
   }
 
-  async chunks(request: { from: number; rows: number; chunks: number }): Promise<readonly string[]> {
-    return await this.#rows().chunks(request);
+  async chunks(request: SlicesAsked): Promise<Slices> {
+    return await this.#sortedRows().chunks(request);
   }
 
   async prune({ below }: { below: number }): Promise<void> {
@@ -215,5 +219,9 @@ export class DiffEngine implements Engine {
   #rows(): RowStore {
     if (this.#store === null) throw new Error("the engine is not open");
     return this.#store;
+  }
+  #sortedRows(): SortedRows {
+    if (this.#sorted === null) throw new Error("the engine is not open");
+    return this.#sorted;
   }
 }

@@ -3,6 +3,8 @@
  * whole transactions; it may be killed at any moment.
  */
 import type { DuckTable } from "../duck-table.js";
+import type { ChangesAsked, ChangesPage } from "./row-store.js";
+import type { Slices, SlicesAsked } from "./sorted-rows.js";
 
 export interface EngineOptions {
   readonly directory: string;
@@ -68,14 +70,13 @@ export interface Engine {
   attach(request: { readonly path: string }): Promise<void>;
   /** Compares, and remembers in one transaction what is now being told and how. */
   cycle(request: CycleRequest): Promise<CycleAnswer>;
-  /** JSON list of [order, op, key, row or null], with from ≤ order < until. */
-  changes(request: { readonly table: number; readonly from: number; readonly until: number }): Promise<string>;
+  /** From an order on, below another: as many changes as have so many bytes together, and one at least. */
+  changes(request: ChangesAsked): Promise<ChangesPage>;
   /** JSON list of [key, row or null] for keys as texts. */
   rowsOf(request: { readonly table: number; readonly keys: readonly (readonly string[])[] }): Promise<string>;
   /** Puts the table's rows above a key in order, to be read by `chunks`. Answers how many there are. */
   sort(request: { readonly table: number; readonly after: readonly string[] | null }): Promise<{ readonly rows: number }>;
-  /** Each a JSON list of rows, at most `rows` long; together at most `chunks` of them, from the row with this number on. */
-  chunks(request: { readonly from: number; readonly rows: number; readonly chunks: number }): Promise<readonly string[]>;
+  chunks(request: SlicesAsked): Promise<Slices>;
   prune(request: { readonly below: number }): Promise<void>;
   close(): Promise<void>;
 }

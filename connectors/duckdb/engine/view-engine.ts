@@ -2,10 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CanonicalSql } from "../canonical-sql.js";
-import { type DuckTable, keyColumns, quoteText, textLiterals, tableSql } from "../duck-table.js";
+import { beyond, type DuckTable, keyColumns, quoteText, textLiterals, tableSql } from "../duck-table.js";
 import { checkShapes } from "./check-shapes.js";
 import { Database } from "./database.js";
 import { RowStore } from "./row-store.js";
+import { sortableBytes } from "./sorted-rows.js";
 import type { TableScope, View } from "./view.js";
 
 const list = (item: string, order: string): string => `'[' || string_agg(${item}::VARCHAR, ',' ORDER BY ${order}) || ']'`;
@@ -21,7 +22,7 @@ export class ViewEngine implements View {
     const spillDirectory = join(directory, "spill");
     mkdirSync(spillDirectory, { recursive: true });
     this.#database = await Database.open(":memory:", { memoryMb, threads, spillDirectory });
-    this.#store = new RowStore(this.#database);
+    this.#store = new RowStore(this.#database, sortableBytes(memoryMb));
   }
 
   async attach({ path, tables }: { path: string; tables: readonly DuckTable[] }): Promise<void> {
@@ -113,9 +114,10 @@ export class ViewEngine implements View {
   }
 
   #within(table: DuckTable, { after, upTo }: TableScope): string {
+    const columns = table.description.key.map((_, i) => `k${i}`);
     const parts = [
-      ...(after === null ? [] : [beyond(textLiterals(table, after), ">", ">")]),
-      ...(upTo === null ? [] : [beyond(textLiterals(table, upTo), "<", "<=")]),
+      ...(after === null ? [] : [beyond(columns, textLiterals(table, after), { than: ">", last: ">" })]),
+      ...(upTo === null ? [] : [beyond(columns, textLiterals(table, upTo), { than: "<", last: "<=" })]),
     ];
     return parts.length === 0 ? "true" : parts.join(" AND ");
   }
@@ -140,13 +142,4 @@ export class ViewEngine implements View {
     if (this.#store === null) throw new Error("the engine is not open");
     return this.#store;
   }
-}
-
-/** Part by part, the first one alone once more: by it row groups are left out. */
-function beyond(bound: readonly string[], than: "<" | ">", last: string): string {
-  const tie = (i: number): string => {
-    const [literal = "NULL"] = bound.slice(i);
-    return i === bound.length - 1 ? `k${i} ${last} ${literal}` : `(k${i} ${than} ${literal} OR (k${i} = ${literal} AND ${tie(i + 1)}))`;
-  };
-  return bound.length === 1 ? tie(0) : `k0 ${than}= ${bound[0] ?? "NULL"} AND ${tie(0)}`;
 }

@@ -10,7 +10,7 @@ import type { Row } from "../../../core/vocabulary/value.js";
 import { LiveCopier } from "../copy/live-copy.js";
 import { type DuckTable, quoteName, quoteText, rowKeyColumn, tableName } from "../duck-table.js";
 import { Database } from "../engine/database.js";
-import { RowStore } from "../engine/row-store.js";
+import { sortableBytes, SortedRows } from "../engine/sorted-rows.js";
 import { refuseUnreadable } from "../copy/refuse-unreadable.js";
 import { placeOfFile } from "../fence/tombstone.js";
 import { RowParser } from "../values.js";
@@ -28,6 +28,7 @@ export interface DuckDbInspectorOptions {
 }
 
 const rowsPerPage = 2_000;
+const bytesPerPage = 4 << 20;
 
 /** Rejects when the package that reads DuckDB files is missing, or the file cannot be read. */
 export async function openDuckDbInspector(options: DuckDbInspectorOptions, signal: AbortSignal): Promise<DuckDbInspector> {
@@ -86,12 +87,14 @@ export class DuckDbInspector implements SourceInspector {
   async *rows(table: SourceTable): AsyncGenerator<readonly Row[]> {
     const captured = duckTableOf(table);
     const parser = new RowParser(captured);
-    const store = new RowStore(this.database);
-    const rows = await store.sort(captured, null);
-    for (let from = 0; from < rows; from += rowsPerPage) {
-      for (const text of await store.chunks({ from, rows: rowsPerPage, chunks: 1 })) yield parser.rows(text);
+    const sorted = new SortedRows(this.database, sortableBytes(this.options.memoryMb));
+    const rows = await sorted.sort(captured, null);
+    for (let from = 0; from < rows; ) {
+      const page = await sorted.chunks({ from, rows: rowsPerPage, bytes: bytesPerPage, chunks: 1 });
+      for (const text of page.texts) yield parser.rows(text);
+      from += page.rows;
     }
-    await store.forget();
+    await sorted.forget();
   }
 
   /** The version of DuckDB that looks. */

@@ -104,7 +104,9 @@ class Follower {
     const answer = await engine.cycle({ ...request, establish: isFirst ? numbers : [] });
     for (const { number } of this.tables) if (isFirst) await this.#readAll(engine, number);
     for (const { table, first, count } of answer.changes) {
-      this.#take(table, await engine.changes({ table, from: first, until: first + count }));
+      const page = await engine.changes({ table, from: first, until: first + count, bytes: 1 << 30 });
+      expect(page.until).toBe(first + count);
+      this.#take(table, page.json);
     }
     this.#order = Math.max(1, answer.lastOrder);
     return answer;
@@ -112,7 +114,8 @@ class Follower {
 
   async #readAll(engine: DiffEngine, number: number): Promise<void> {
     const { rows } = await engine.sort({ table: number, after: null });
-    const [text = "[]"] = await engine.chunks({ from: 0, rows: Math.max(1, rows), chunks: 1 });
+    const { texts } = await engine.chunks({ from: 0, rows: Math.max(1, rows), bytes: 1 << 30, chunks: 1 });
+    const [text = "[]"] = texts;
     this.rows.set(number, new Map((JSON.parse(text) as readonly [number][]).map((row) => [row[0], JSON.stringify(row)])));
   }
 
