@@ -11,11 +11,12 @@ import { capturedTables, captureLogOf, openInspector } from "../pipeline/source.
 import { alarmSentence, captureLogLine } from "../watch/capture-log-text.js";
 import { type Check, found, passed } from "./check.js";
 import { duckDbChecks } from "./duckdb-checks.js";
+import { roomCheck } from "./duckdb-room.js";
 import { failed } from "./failed.js";
 
 export async function sourceChecks(settings: Settings, signal: AbortSignal): Promise<readonly Check[]> {
   const { source } = settings;
-  const own = source.kind === "sqlite" ? sqliteChecks(source.path) : await duckDbChecks(source, settings.stateDirectory);
+  const own = source.kind === "sqlite" ? sqliteChecks(source.path) : await duckDbChecks(source);
   if (own.some(({ id, severity }) => id === "source.opens" && severity === "error")) return own;
   return [
     ...own,
@@ -115,7 +116,8 @@ function captureLogChecks(place: PlaceOf, settings: Settings): readonly Check[] 
 }
 
 async function tableChecks(settings: Settings, signal: AbortSignal): Promise<readonly Check[]> {
-  const { path } = settings.source;
+  const { source, stateDirectory } = settings;
+  const { path } = source;
   let catalog: SourceCatalog;
   try {
     await using inspector = await openInspector(settings, signal);
@@ -127,7 +129,10 @@ async function tableChecks(settings: Settings, signal: AbortSignal): Promise<rea
   const listed = (table: string): boolean => !settings.onlyListedTables || settings.tables.has(table);
   const usable = catalog.tables.filter(({ description }) => listed(description.table));
   const summary = { id: "source.tables", group: "source" as const, where: path };
+  const rows = usable.reduce((sum, { rowsEstimated }) => sum + rowsEstimated, 0);
   return [
+    // The look is over, and its copy gone.
+    ...(source.kind === "duckdb" ? [roomCheck({ ...summary, id: "source.disk" }, source, stateDirectory, rows)] : []),
     usable.length > 0
       ? passed(summary, `${plural(usable.length, "table")} can be captured`)
       : found(summary, "error", {

@@ -1,7 +1,7 @@
 /** Copies a file into our own directory: shared blocks where the file system can (reflink), else by bytes, at most as fast as is allowed. */
 import { constants, copyFileSync, rmSync } from "node:fs";
 import { open, statfs } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock } from "../../../core/clock.js";
 import { TailraceError } from "../../../core/errors.js";
 
@@ -38,6 +38,16 @@ export async function copyPrivately(from: string, to: string, options: CopyingOp
     if (bytesPerSecond === null) continue;
     const aheadMs = (at / bytesPerSecond) * 1000 - (clock.monotonicMs() - startedMs);
     if (aheadMs > 1) await clock.delay(aheadMs, signal);
+  }
+}
+
+/** Whether a copy of this file there takes no room of its own. */
+export function sharesBlocks(from: string, directory: string): boolean {
+  const to = join(directory, `shares-${process.pid}`);
+  try {
+    return shareBlocks(from, to);
+  } finally {
+    rmSync(to, { force: true });
   }
 }
 
