@@ -8,6 +8,7 @@ import { cutover } from "./cutover.js";
 import { hops } from "./hops.js";
 import { latency } from "./latency.js";
 import { duckdb } from "./duckdb.js";
+import { large } from "./large.js";
 import { describeMachine } from "./machine.js";
 import { memory } from "./memory.js";
 import type { Bench, BenchOptions } from "./options.js";
@@ -29,6 +30,7 @@ const benches: Readonly<Record<string, Bench>> = {
   cutover,
   rollback,
   duckdb,
+  large,
   verify,
 };
 
@@ -42,6 +44,8 @@ const { values, positionals } = parseArgs({
     changes: { type: "string" },
     transaction: { type: "string" },
     seconds: { type: "string" },
+    documents: { type: "string" },
+    memory: { type: "string" },
     rates: { type: "string" },
     logs: { type: "string", default: "embedded,kafka" },
     only: { type: "string" },

@@ -3,7 +3,7 @@ import type { Report } from "./report.js";
 export type LogKind = "embedded" | "kafka";
 export interface BenchOptions {
   /** `quick`: with `--quick`, for a look at whether it works and roughly where it stands. */
-  count(name: "rounds" | "rows" | "changes" | "transaction" | "seconds", fallback: number, quick: number): number;
+  count(name: "rounds" | "rows" | "changes" | "transaction" | "seconds" | "documents" | "memory", fallback: number, quick: number): number;
   readonly rates: readonly number[];
   readonly logs: readonly LogKind[];
   /** Variants by name; null: all. */

@@ -8,14 +8,15 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type pg from "pg";
 import { stringify } from "yaml";
+import type { MemoryCage } from "./memory-cage.js";
 import type { LogKind } from "./options.js";
 import { type BenchPlace, connect } from "./place.js";
 
-export type Role = "source" | "sink" | "reverse";
+export type Role = "source" | "sink" | "reverse" | "verify";
 const command = fileURLToPath(new URL("../cli/tailrace.js", import.meta.url));
 const run = promisify(execFile);
-/** A backlog of millions takes minutes. */
-const patienceMs = 1_800_000;
+/** A backlog of millions takes minutes, a large file an hour. */
+const patienceMs = 7_200_000;
 
 export interface Applied {
   readonly phase: string | null;
@@ -35,6 +36,7 @@ export class BenchPipeline implements AsyncDisposable {
     private readonly port: number,
     readonly client: pg.Client,
     private readonly profile: string | null,
+    private readonly cage: MemoryCage | null,
   ) {}
 
   /** `file` is used as it is. The capture is installed and the target prepared on return. */
@@ -47,6 +49,8 @@ export class BenchPipeline implements AsyncDisposable {
       registry = null,
       kind = "sqlite",
       profile = null,
+      cage = null,
+      more = {},
     }: {
       readonly name: string;
       readonly log: LogKind;
@@ -54,6 +58,10 @@ export class BenchPipeline implements AsyncDisposable {
       readonly registry?: string | null;
       readonly kind?: "sqlite" | "duckdb";
       readonly profile?: string | null;
+      /** Where its processes run. */
+      readonly cage?: MemoryCage | null;
+      /** Settings beyond the usual ones; those of `source` are joined with them. */
+      readonly more?: { readonly source?: object; readonly tables?: object };
     },
   ): Promise<BenchPipeline> {
     const folder = join(place.folder, name);
@@ -66,23 +74,27 @@ export class BenchPipeline implements AsyncDisposable {
       settings,
       stringify({
         pipeline: name,
-        source: { kind, path: file },
+        source: { kind, path: file, ...more.source },
         log:
           log === "embedded"
             ? { kind: "embedded" }
             : { kind: "kafka", brokers: place.kafka?.brokers ?? [], ...(registry === null ? {} : { registry }) },
         target: { url },
         http: { listen: `127.0.0.1:${port}` },
+        ...(more.tables === undefined ? {} : { tables: more.tables }),
       }),
     );
-    await run(process.execPath, [command, "apply", "--yes", "-c", settings], { cwd: folder });
-    return new BenchPipeline(settings, folder, url, name, port, await connect(url), profile);
+    const pipeline = new BenchPipeline(settings, folder, url, name, port, await connect(url), profile, cage);
+    const applied = await pipeline.verb("apply", "--yes");
+    if (applied.code !== 0) throw new Error(`apply ended with ${applied.code}: ${applied.stdout}${applied.stderr}`);
+    return pipeline;
   }
 
   /** Runs a verb on this pipeline's settings; its exit code is part of the answer. */
   async verb(...words: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
     try {
-      return { code: 0, ...(await run(process.execPath, [command, ...words, "-c", this.settings], { cwd: this.folder })) };
+      const [program, args] = this.#caged([process.execPath, command, ...words, "-c", this.settings]);
+      return { code: 0, ...(await run(program, [...args], { cwd: this.folder, maxBuffer: 64 << 20 })) };
     } catch (thrown) {
       const { code, stdout, stderr } = thrown as { code?: unknown; stdout?: string; stderr?: string };
       if (typeof code !== "number") throw thrown;
@@ -96,7 +108,8 @@ export class BenchPipeline implements AsyncDisposable {
       this.profile === null
         ? []
         : ["--cpu-prof", `--cpu-prof-dir=${this.profile}`, `--cpu-prof-name=${this.name}-${role}-${++this.#started}.cpuprofile`];
-    const child = spawn(process.execPath, [...profiling, command, "run", role, "-c", this.settings], {
+    const [program, args] = this.#caged([process.execPath, ...profiling, command, "run", role, "-c", this.settings]);
+    const child = spawn(program, [...args], {
       cwd: this.folder,
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -121,11 +134,19 @@ export class BenchPipeline implements AsyncDisposable {
   }
 
   async stop(role: Role): Promise<void> {
+    await this.#end(role, "SIGTERM");
+  }
+
+  async kill(role: Role): Promise<void> {
+    await this.#end(role, "SIGKILL");
+  }
+
+  async #end(role: Role, signal: NodeJS.Signals): Promise<void> {
     const child = this.#processes.get(role);
     this.#processes.delete(role);
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
-    child.kill("SIGTERM");
+    child.kill(signal);
     await ended;
   }
 
@@ -172,7 +193,7 @@ export class BenchPipeline implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const role of ["source", "sink"] as const) await this.stop(role);
+    for (const role of [...this.#processes.keys()]) await this.stop(role);
     await this.client.end();
   }
 
@@ -184,6 +205,11 @@ export class BenchPipeline implements AsyncDisposable {
     } catch {
       return null;
     }
+  }
+
+  #caged(words: readonly string[]): readonly [string, readonly string[]] {
+    const [program = "", ...args] = words;
+    return this.cage?.command(words) ?? [program, args];
   }
 
   async #sourcePosition(): Promise<number> {
