@@ -38,7 +38,7 @@ export function roomCheck(place: Place, source: DuckDbSettings, stateDirectory: 
 }
 
 /** Beyond what DuckDB counts, of each of the two processes that hold it. */
-const engineBytes = 250 * 2 ** 20;
+const engineBytes = 350 * 2 ** 20;
 /** Source, sink and verify service. */
 const servicesBytes = 650 * 2 ** 20;
 /** A verification reads with half of it, and with so much at least. */

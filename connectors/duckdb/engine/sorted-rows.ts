@@ -90,31 +90,31 @@ export class SortedRows {
     const count = pieces.reduce((sum, piece) => sum + Number(piece.rows), 0);
     const { row } = tableSql(table);
     const piece = ["0::INTEGER", ...pieces.slice(1).map(({ first }) => `(s._tailrace_at >= ${first})::INTEGER`)].join(" + ");
-    const found = await this.database.rows<{ text: string }>(
-      `SELECT '[' || string_agg(${row("s")}::VARCHAR, ',' ORDER BY s._tailrace_at) || ']' AS text FROM temp.stage AS s
+    const found = await this.database.rows<{ rows: bigint; text: string }>(
+      `SELECT count(*) AS rows, '[' || string_agg(${row("s")}::VARCHAR, ',' ORDER BY s._tailrace_at) || ']' AS text FROM temp.stage AS s
        WHERE s._tailrace_at >= ${from} AND s._tailrace_at < ${from + count} GROUP BY ${piece} ORDER BY ${piece}`,
     );
+    if (found.reduce((sum, { rows: some }) => sum + Number(some), 0) !== count) throw new Error("a row that was sorted is gone");
     return { texts: found.map(({ text }) => text), rows: count };
   }
 
   /** The rows from this one on, as many as a stage holds, and one at least. */
   async #fetch(table: DuckTable, from: number): Promise<void> {
     const { relation, place } = tableSql(table);
-    const [end] = await this.database.rows<{ until: bigint | null }>(
-      `SELECT max(n) + 1 AS until FROM (SELECT rowid AS n, sum(_tailrace_bytes) OVER (ORDER BY rowid) - _tailrace_bytes AS before
-       FROM temp.sorted WHERE rowid >= ${from} AND rowid < ${from + stageRowsMost}) WHERE before < ${this.stageBytes}`,
+    const [end] = await this.database.rows<{ until: bigint; low: bigint; high: bigint }>(
+      `SELECT max(n) + 1 AS until, min(place) AS low, max(place) AS high
+       FROM (SELECT rowid AS n, _tailrace_place AS place, sum(_tailrace_bytes) OVER (ORDER BY rowid) - _tailrace_bytes AS before
+             FROM temp.sorted WHERE rowid >= ${from} AND rowid < ${from + stageRowsMost}) WHERE before < ${this.stageBytes}`,
     );
-    const until = Number(end?.until ?? from);
-    const wanted = `SELECT rowid AS n, _tailrace_place AS place FROM temp.sorted WHERE rowid >= ${from} AND rowid < ${until}`;
-    const [span] = await this.database.rows<{ low: bigint; high: bigint }>(`SELECT min(place) AS low, max(place) AS high FROM (${wanted})`);
+    if (end === undefined || place === null) throw new Error("a stage has no beginning");
+    const { until, low, high } = end;
     await this.database.run(
       `DROP TABLE IF EXISTS temp.stage;
-       CREATE TEMP TABLE stage AS SELECT r.*, w.n AS _tailrace_at FROM ${relation} AS r JOIN (${wanted}) AS w ON r.${place ?? ""} = w.place
-       WHERE r.${place ?? ""} >= ${span?.low ?? 0} AND r.${place ?? ""} <= ${span?.high ?? 0} ORDER BY w.n`,
+       CREATE TEMP TABLE stage AS SELECT r.*, w.n AS _tailrace_at FROM ${relation} AS r
+       JOIN (SELECT rowid AS n, _tailrace_place AS place FROM temp.sorted WHERE rowid >= ${from} AND rowid < ${until}) AS w ON r.${place} = w.place
+       WHERE r.${place} >= ${low} AND r.${place} <= ${high} ORDER BY w.n`,
     );
-    const [found] = await this.database.rows<{ n: bigint }>("SELECT count(*) AS n FROM temp.stage");
-    if (Number(found?.n ?? 0) !== until - from) throw new Error("a row that was sorted is gone");
-    this.#stage = { from, until };
+    this.#stage = { from, until: Number(until) };
   }
 }
 
