@@ -17,10 +17,12 @@ export interface ChangesPage {
 const list = (item: string, order: string): string => `'[' || string_agg(${item}::VARCHAR, ',' ORDER BY ${order}) || ']'`;
 
 /** Of which any number can be sorted, by way of the disk. */
-const shortLine = 300;
+const shortRow = 300;
+/** Of a change beside its row. */
+const changeBytes = 64;
 
 export class RowStore {
-  #gathered = new Set<number>();
+  #gathered = new Map<number, DuckTable>();
 
   /** `sortableBytes`: what can be put in order at one time, whatever it is. */
   constructor(
@@ -30,49 +32,52 @@ export class RowStore {
 
   /** What belongs to the copy before. */
   async forget(): Promise<void> {
-    for (const n of this.#gathered) await this.database.run(`DROP TABLE IF EXISTS temp.i${n}`);
-    this.#gathered = new Set();
+    for (const n of this.#gathered.keys()) await this.database.run(`DROP TABLE IF EXISTS temp.i${n}; DROP TABLE IF EXISTS temp.o${n}`);
+    this.#gathered = new Map();
   }
 
-  /** The rows of changes that stand in `o<n>` with their orders, one line each; `o<n>` is not needed any more. */
+  /** The rows of changes that stand in `o<n>` with their orders, as they are: texts are made of a page at a time. */
   async gather(table: DuckTable): Promise<void> {
     const { number: n } = table;
-    const { relation, keys, place, row, key } = tableSql(table);
+    const { relation, keys, place, bytes } = tableSql(table);
     const rows = `SELECT *, ${joinedKeys(keys)}${place === null ? "" : `, ${place} AS _tailrace_pos`} FROM ${relation}`;
     const same = `${place === null ? "" : "o.pos = r._tailrace_pos AND "}${sameJoinedKey(table, "o", "r")}`;
-    // What was compared a moment ago is there: a row that is not is never told as one of nothing but NULL.
-    const found = `CASE WHEN r._tailrace_k0 IS NULL THEN error('a row that was compared is gone') ELSE ${row("r")} END`;
-    const line = `json_array(o.ord, o.op, ${key("o")}, CASE WHEN o.op = 'd' THEN NULL ELSE ${found} END)::VARCHAR`;
-    this.#gathered.add(n);
+    this.#gathered.set(n, table);
     await this.database.run(
-      `CREATE OR REPLACE TEMP TABLE i${n} AS SELECT ord, line, strlen(line) AS bytes
-       FROM (SELECT o.ord, ${line} AS line FROM temp.o${n} AS o LEFT JOIN (${rows}) AS r ON ${same});
-       DROP TABLE temp.o${n}`,
+      `CREATE OR REPLACE TEMP TABLE i${n} AS SELECT *, (${bytes})::BIGINT AS _tailrace_bytes
+       FROM (SELECT o.ord AS _tailrace_ord, r.* FROM temp.o${n} AS o JOIN (${rows}) AS r ON ${same} WHERE o.op <> 'd')`,
     );
     await this.#order(n);
   }
 
-  /** Pages are read fastest from lines in order. Large lines stay as they are when they are many: DuckDB cannot sort them (sorted-rows.ts). */
+  /** Pages are read fastest from rows in order. Large rows stay as they are when they are many: DuckDB cannot sort them (sorted-rows.ts). */
   async #order(n: number): Promise<void> {
-    const [found] = await this.database.rows<{ lines: bigint; bytes: bigint | null }>(
-      `SELECT count(*) AS lines, sum(bytes)::BIGINT AS bytes FROM temp.i${n}`,
+    const [found] = await this.database.rows<{ rows: bigint; bytes: bigint | null }>(
+      `SELECT count(*) AS rows, sum(_tailrace_bytes)::BIGINT AS bytes FROM temp.i${n}`,
     );
     const bytes = Number(found?.bytes ?? 0);
-    if (bytes > this.sortableBytes && bytes > Number(found?.lines ?? 0) * shortLine) return;
+    if (bytes > this.sortableBytes && bytes > Number(found?.rows ?? 0) * shortRow) return;
     await this.database.run(
-      `CREATE TEMP TABLE ordered AS SELECT * FROM temp.i${n} ORDER BY ord; DROP TABLE temp.i${n}; ALTER TABLE temp.ordered RENAME TO i${n}`,
+      `CREATE TEMP TABLE ordered AS SELECT * FROM temp.i${n} ORDER BY _tailrace_ord; DROP TABLE temp.i${n}; ALTER TABLE temp.ordered RENAME TO i${n}`,
     );
   }
 
   /** As many of them as have so many bytes together, and one at least. */
-  async changes({ table, from, until, bytes }: ChangesAsked): Promise<ChangesPage> {
+  async changes({ table: n, from, until, bytes }: ChangesAsked): Promise<ChangesPage> {
+    const table = this.#gathered.get(n);
+    if (table === undefined) throw new Error(`no changes of table ${n} were gathered`);
+    const page = (what: string, end: number): string =>
+      `(SELECT * FROM temp.o${n} WHERE ord >= ${from} AND ord < ${end}) AS o LEFT JOIN (SELECT ${what} FROM temp.i${n} WHERE _tailrace_ord >= ${from} AND _tailrace_ord < ${end}) AS r ON o.ord = r._tailrace_ord`;
     const [fits] = await this.database.rows<{ until: bigint | null }>(
-      `SELECT max(ord) + 1 AS until FROM (SELECT ord, sum(bytes) OVER (ORDER BY ord) - bytes AS before FROM temp.i${table} WHERE ord >= ${from} AND ord < ${until})
-       WHERE before < ${bytes}`,
+      `SELECT max(ord) + 1 AS until FROM (SELECT ord, sum(size) OVER (ORDER BY ord) - size AS before
+       FROM (SELECT o.ord, coalesce(r._tailrace_bytes, 0) + ${changeBytes} AS size FROM ${page("_tailrace_ord, _tailrace_bytes", until)})) WHERE before < ${bytes}`,
     );
     const end = Number(fits?.until ?? until);
-    const json = await this.#text(`SELECT ${list("line", "ord")} AS text FROM temp.i${table} WHERE ord >= ${from} AND ord < ${end}`);
-    return { json, until: end };
+    const { row, key } = tableSql(table);
+    // What was compared a moment ago is there: a row that is not is never told as one of nothing but NULL.
+    const found = `CASE WHEN r._tailrace_ord IS NULL THEN error('a row that was compared is gone') ELSE ${row("r")} END`;
+    const line = `json_array(o.ord, o.op, ${key("o")}, CASE WHEN o.op = 'd' THEN NULL ELSE ${found} END)`;
+    return { json: await this.#text(`SELECT ${list(line, "o.ord")} AS text FROM ${page("*", end)}`), until: end };
   }
 
   async rowsOf(table: DuckTable, wanted: readonly (readonly string[])[]): Promise<string> {

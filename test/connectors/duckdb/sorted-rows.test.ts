@@ -137,7 +137,7 @@ test("rows of some kilobytes come in the order of their key, more of them than t
 
 test("no text has more bytes than were asked for, but for its last row, however unlike the rows are", async () => {
   await stored(`CREATE TABLE t AS SELECT range AS id, CASE WHEN range % 97 = 0 THEN repeat('x', 30000) WHEN range % 5 = 0 THEN NULL ELSE 'short' END AS v,
-    CASE WHEN range = 600 THEN repeat('é', 40000)::BLOB END AS b, [range, range] AS l FROM range(1000)`);
+    CASE WHEN range = 600 THEN repeat('b', 40000)::BLOB END AS b, [range, range] AS l FROM range(1000)`);
   const t = tableOf(
     "t",
     [
