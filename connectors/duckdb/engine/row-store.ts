@@ -18,11 +18,13 @@ const list = (item: string, order: string): string => `'[' || string_agg(${item}
 
 /** Of which any number can be sorted, by way of the disk. */
 const shortRow = 300;
+/** That are found in any order. */
+const fewRows = 2_000;
 /** Of a change beside its row. */
 const changeBytes = 64;
 
 export class RowStore {
-  #gathered = new Map<number, DuckTable>();
+  #gathered = new Map<number, { readonly table: DuckTable; readonly bytes: number }>();
 
   /** `sortableBytes`: what can be put in order at one time, whatever it is. */
   constructor(
@@ -42,21 +44,17 @@ export class RowStore {
     const { relation, keys, place, bytes } = tableSql(table);
     const rows = `SELECT *, ${joinedKeys(keys)}${place === null ? "" : `, ${place} AS _tailrace_pos`} FROM ${relation}`;
     const same = `${place === null ? "" : "o.pos = r._tailrace_pos AND "}${sameJoinedKey(table, "o", "r")}`;
-    this.#gathered.set(n, table);
     await this.database.run(
       `CREATE OR REPLACE TEMP TABLE i${n} AS SELECT *, (${bytes})::BIGINT AS _tailrace_bytes
        FROM (SELECT o.ord AS _tailrace_ord, r.* FROM temp.o${n} AS o JOIN (${rows}) AS r ON ${same} WHERE o.op <> 'd')`,
     );
-    await this.#order(n);
-  }
-
-  /** Pages are read fastest from rows in order. Large rows stay as they are when they are many: DuckDB cannot sort them (sorted-rows.ts). */
-  async #order(n: number): Promise<void> {
     const [found] = await this.database.rows<{ rows: bigint; bytes: bigint | null }>(
       `SELECT count(*) AS rows, sum(_tailrace_bytes)::BIGINT AS bytes FROM temp.i${n}`,
     );
-    const bytes = Number(found?.bytes ?? 0);
-    if (bytes > this.sortableBytes && bytes > Number(found?.rows ?? 0) * shortRow) return;
+    const [count, size] = [Number(found?.rows ?? 0), Number(found?.bytes ?? 0)];
+    this.#gathered.set(n, { table, bytes: size });
+    // Pages are read fastest from rows in order. Large rows stay as they are when they are many: DuckDB cannot sort them (sorted-rows.ts).
+    if (count <= fewRows || (size > this.sortableBytes && size > count * shortRow)) return;
     await this.database.run(
       `CREATE TEMP TABLE ordered AS SELECT * FROM temp.i${n} ORDER BY _tailrace_ord; DROP TABLE temp.i${n}; ALTER TABLE temp.ordered RENAME TO i${n}`,
     );
@@ -64,20 +62,25 @@ export class RowStore {
 
   /** As many of them as have so many bytes together, and one at least. */
   async changes({ table: n, from, until, bytes }: ChangesAsked): Promise<ChangesPage> {
-    const table = this.#gathered.get(n);
-    if (table === undefined) throw new Error(`no changes of table ${n} were gathered`);
+    const gathered = this.#gathered.get(n);
+    if (gathered === undefined) throw new Error(`no changes of table ${n} were gathered`);
     const page = (what: string, end: number): string =>
       `(SELECT * FROM temp.o${n} WHERE ord >= ${from} AND ord < ${end}) AS o LEFT JOIN (SELECT ${what} FROM temp.i${n} WHERE _tailrace_ord >= ${from} AND _tailrace_ord < ${end}) AS r ON o.ord = r._tailrace_ord`;
-    const [fits] = await this.database.rows<{ until: bigint | null }>(
-      `SELECT max(ord) + 1 AS until FROM (SELECT ord, sum(size) OVER (ORDER BY ord) - size AS before
-       FROM (SELECT o.ord, coalesce(r._tailrace_bytes, 0) + ${changeBytes} AS size FROM ${page("_tailrace_ord, _tailrace_bytes", until)})) WHERE before < ${bytes}`,
-    );
-    const end = Number(fits?.until ?? until);
-    const { row, key } = tableSql(table);
+    const fitsWhole = gathered.bytes + (until - from) * changeBytes <= bytes;
+    const end = fitsWhole ? until : await this.#endOf(page("_tailrace_ord, _tailrace_bytes", until), bytes);
+    const { row, key } = tableSql(gathered.table);
     // What was compared a moment ago is there: a row that is not is never told as one of nothing but NULL.
     const found = `CASE WHEN r._tailrace_ord IS NULL THEN error('a row that was compared is gone') ELSE ${row("r")} END`;
     const line = `json_array(o.ord, o.op, ${key("o")}, CASE WHEN o.op = 'd' THEN NULL ELSE ${found} END)`;
     return { json: await this.#text(`SELECT ${list(line, "o.ord")} AS text FROM ${page("*", end)}`), until: end };
+  }
+
+  async #endOf(page: string, bytes: number): Promise<number> {
+    const [fits] = await this.database.rows<{ until: bigint }>(
+      `SELECT max(ord) + 1 AS until FROM (SELECT ord, sum(size) OVER (ORDER BY ord) - size AS before
+       FROM (SELECT o.ord, coalesce(r._tailrace_bytes, 0) + ${changeBytes} AS size FROM ${page})) WHERE before < ${bytes}`,
+    );
+    return Number(fits?.until);
   }
 
   async rowsOf(table: DuckTable, wanted: readonly (readonly string[])[]): Promise<string> {
