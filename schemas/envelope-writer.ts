@@ -160,23 +160,30 @@ export class EnvelopeWriter {
     this.#ofTable = 0;
     this.#live = this.#sourceHead(stamp, "false");
     this.#state = this.#sourceHead(stamp, "incremental");
-    this.#sourceEnd = written((bytes) => {
+    this.#sourceEnd = this.#slice((bytes) => {
       writeOptionalTime(bytes, stamp.wallMs, 1_000n);
       writeOptionalTime(bytes, stamp.wallMs, 1_000_000n);
       bytes.raw(this.#sourceTable);
     });
-    this.#transaction = written((bytes) => {
+    this.#transaction = this.#slice((bytes) => {
       bytes.byte(2);
       bytes.string(stamp.transaction);
     });
-    this.#times = written((bytes) => {
+    this.#times = this.#slice((bytes) => {
       for (const unit of [1n, 1_000n, 1_000_000n]) writeOptionalTime(bytes, stamp.wallMs, unit);
     });
   }
 
+  /** Legal between two records. Beside them: a buffer of its own for each of these would cost a small cut more than its records. */
+  #slice(write: (bytes: GrowingBuffer) => void): Uint8Array {
+    this.#out.begin();
+    write(this.#out);
+    return this.#out.end();
+  }
+
   /** From `version` to `db`, and the branch of `sequence`. */
   #sourceHead(stamp: CutStamp, snapshot: string): Uint8Array {
-    return written((bytes) => {
+    return this.#slice((bytes) => {
       bytes.raw(this.#sourceBegin);
       bytes.safeLong(Math.trunc(stamp.wallMs));
       bytes.byte(0);
@@ -187,6 +194,7 @@ export class EnvelopeWriter {
   }
 }
 
+/** Of what is kept as long as the table is: it must not hold a slab. */
 function written(write: (bytes: GrowingBuffer) => void): Uint8Array {
   const bytes = new GrowingBuffer(256);
   write(bytes);
