@@ -62,7 +62,7 @@ export const latency: Bench = async (options) => {
   }
   return {
     setup: [
-      `one-row transactions at a steady rate for ${warmUpSeconds} + ${seconds} s: the first ${warmUpSeconds} s of each measurement (fresh processes) are warm-up and dropped; ${rounds} rounds, rates and logs in turn`,
+      `one-row transactions at a steady rate for ${warmUpSeconds} + ${seconds} s: the first ${warmUpSeconds} s of each measurement (fresh processes) are warm-up and dropped, of CPU as well; ${rounds} rounds, rates and logs in turn`,
       `the onlooker asks every ${lookEveryMs} ms: about a millisecond of each figure is its own`,
       place.postgres,
     ],
@@ -144,6 +144,10 @@ async function measured(
   const commits = rate * (warmUpSeconds + seconds);
   line.nextId += commits;
   await pipeline.until("everything is there", ({ phase }) => phase === "streaming");
+  const onlooker = await connect(pipeline.url);
+  const seen = look(onlooker, firstId, commits, () => pipeline.refuseEnded());
+  const writing = writer(line.file, [rate, warmUpSeconds + seconds, firstId]);
+  await sleep(warmUpSeconds * 1_000);
   const meter = new CpuMeter(
     new Map([
       ["source", pipeline.pid("source")],
@@ -152,14 +156,12 @@ async function measured(
       ...(log === "kafka" && place.kafka !== null ? ([["broker", place.kafka.pid()]] as const) : []),
     ]),
   );
-  const onlooker = await connect(pipeline.url);
-  const seen = look(onlooker, firstId, commits, () => pipeline.refuseEnded());
   const began = performance.now();
-  const { atUs } = await writer(line.file, [rate, warmUpSeconds + seconds, firstId]);
+  const { atUs } = await writing;
   const seenUs = await seen;
-  const cpu = meter.perRow(Math.max(1, commits));
+  const cpu = meter.perRow(Math.max(1, rate * seconds));
   const tookUs = (performance.now() - began) * 1_000;
-  const core = Object.fromEntries(Object.entries(cpu).map(([name, us]) => [name, (100 * us * Math.max(1, commits)) / tookUs]));
+  const core = Object.fromEntries(Object.entries(cpu).map(([name, us]) => [name, (100 * us * Math.max(1, rate * seconds)) / tookUs]));
   await onlooker.end();
   const ms = atUs.map((committed, i) => ((seenUs[i] ?? Number.NaN) - committed) / 1000).slice(rate * warmUpSeconds);
   return {
