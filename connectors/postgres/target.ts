@@ -1,4 +1,7 @@
-/** PostgreSQL as a Target: each question on a connection of its own, closed with the answer; the long-lived ones belong to the session. */
+/**
+ * PostgreSQL as a Target: each question on a connection of its own, closed with the answer; the long-lived ones belong to the session, but for the one
+ * that `watch` keeps.
+ */
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut } from "../../core/contracts/log.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
@@ -12,12 +15,13 @@ import type {
   TargetSession,
   WhenSwitched,
 } from "../../core/contracts/target.js";
+import { disposeQuietly } from "../../core/dispose.js";
 import { TailraceError } from "../../core/errors.js";
 import { type GroupId, type OwnerEpoch, ownerEpoch, type PipelineId, type TableId } from "../../core/vocabulary/ids.js";
 import { Connection } from "./connection.js";
 import type { ConnectionSettings } from "./connection-url.js";
 import { destroyPipeline } from "./destroy.js";
-import { withTargetErrors } from "./pg-errors.js";
+import { sqlState, withTargetErrors } from "./pg-errors.js";
 import { preparation, prepare } from "./prepare.js";
 import { PostgresSession } from "./session.js";
 import { readActiveState, readPassed, readTotals } from "./state.js";
@@ -35,6 +39,9 @@ export interface PostgresTargetOptions {
 }
 
 export class PostgresTarget implements Target {
+  /** Of `watch`, which is asked twice a second for weeks: to open one costs the server a process, and both sides a password's hash. */
+  #watching: Connection | null = null;
+
   constructor(private readonly options: PostgresTargetOptions) {}
 
   async preview(plan: TargetPlan, signal: AbortSignal): Promise<readonly string[]> {
@@ -85,18 +92,21 @@ export class PostgresTarget implements Target {
   }
 
   async paused(group: GroupId, signal: AbortSignal): Promise<boolean> {
-    return (await this.watch(group, signal)).paused;
+    return (await this.#ask(signal, (connection) => readWatched(connection, this.options.pipeline, group), { answerMsMax })).paused;
   }
 
-  async watch(group: GroupId, signal: AbortSignal): Promise<{ readonly paused: boolean; readonly owner: OwnerEpoch | null }> {
-    const text = `SELECT g.paused, p.owner_epoch FROM tailrace.consistency_group AS g
-                  LEFT JOIN tailrace.pipeline AS p ON p.pipeline = g.pipeline AND p.group_id = g.group_id AND p.active
-                  WHERE g.pipeline = $1 AND g.group_id = $2`;
-    return this.#askState(signal, { paused: false, owner: null }, async (connection) => {
-      const [row] = await connection.rows<{ paused: boolean; owner_epoch: string | null }>(text, [this.options.pipeline, group]);
-      const epoch = row?.owner_epoch ?? null;
-      return { paused: row?.paused === true, owner: epoch === null ? null : ownerEpoch(Number(epoch)) };
-    });
+  async watch(group: GroupId, signal: AbortSignal): Promise<Watched> {
+    signal.throwIfAborted();
+    const { settings, applicationName, pipeline } = this.options;
+    const connection = (this.#watching ??= await Connection.open(settings, { applicationName, pipelined: false, answerMsMax }));
+    try {
+      return await withTargetErrors(() => readWatched(connection, pipeline, group));
+    } catch (thrown) {
+      // Whatever was wrong with it, the next question begins with a new one.
+      this.#watching = null;
+      await disposeQuietly(connection);
+      throw thrown;
+    }
   }
 
   async own(
@@ -115,8 +125,11 @@ export class PostgresTarget implements Target {
     return this.#ask(signal, (connection) => destroyPipeline(connection, this.options.pipeline, options));
   }
 
-  /** Nothing to release: every question has closed its connection. */
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    const watching = this.#watching;
+    this.#watching = null;
+    await disposeQuietly(watching);
+  }
 
   /** `work` may take long: tables are made and dropped. */
   async #ask<T>(
@@ -137,5 +150,29 @@ export class PostgresTarget implements Target {
   #assertOurs(plan: TargetPlan): void {
     if (plan.pipeline === this.options.pipeline) return;
     throw new TailraceError("internal", { what: `a plan of pipeline ${plan.pipeline} for a target of ${this.options.pipeline}` });
+  }
+}
+
+interface Watched {
+  readonly paused: boolean;
+  readonly owner: OwnerEpoch | null;
+}
+const undefinedTable = "42P01";
+const unplanned: Watched = { paused: false, owner: null };
+
+async function readWatched(connection: Connection, pipeline: PipelineId, group: GroupId): Promise<Watched> {
+  try {
+    const [row] = await connection.rows<{ paused: boolean; owner_epoch: string | null }>(
+      `SELECT g.paused, p.owner_epoch FROM tailrace.consistency_group AS g
+       LEFT JOIN tailrace.pipeline AS p ON p.pipeline = g.pipeline AND p.group_id = g.group_id AND p.active
+       WHERE g.pipeline = $1 AND g.group_id = $2`,
+      [pipeline, group],
+    );
+    const epoch = row?.owner_epoch ?? null;
+    return { paused: row?.paused === true, owner: epoch === null ? null : ownerEpoch(Number(epoch)) };
+  } catch (thrown) {
+    // Nothing was prepared, or all of it was destroyed. One question, not two.
+    if (sqlState(thrown) === undefinedTable) return unplanned;
+    throw thrown;
   }
 }
