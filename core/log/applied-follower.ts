@@ -12,6 +12,8 @@ import { comparePositions } from "../vocabulary/position.js";
 import { appliedCutFromJson } from "./applied-cut-json.js";
 import { appliedView } from "./applied-view.js";
 
+/** The sink tells five times a second at most, and nobody waits for this. */
+const lookEveryMs = 250;
 /** Enough to find the newest record even if a compaction is overdue. A group that stands still may lie further back. */
 const lastRecords = 50;
 /** After so much silence it is asked whether the topic still reaches as far as was read. */
@@ -81,12 +83,16 @@ export class LogAppliedFollower implements AppliedFollower {
       try {
         from = await this.#placeOf(from, signal);
         tail = await this.options.store.tail(new Map([[this.#topic, [offset(from)]]]), signal);
+        let silentMs = 0;
         for (let place = from; place === from; ) {
-          const page = await tail.next(quietMs, signal);
+          const page = await tail.next(0, signal);
           if (page === null) {
-            place = await this.#placeOf(from, signal);
+            await this.options.clock.delay(lookEveryMs, signal);
+            silentMs += lookEveryMs;
+            if (silentMs % quietMs === 0) place = await this.#placeOf(from, signal);
             continue;
           }
+          silentMs = 0;
           backoff.reset();
           place = from = Math.max(from, (page.at(-1)?.offset ?? from) + 1);
           for (const [group, applied] of heardIn(page)) this.#hear(group, applied);
