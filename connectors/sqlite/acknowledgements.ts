@@ -38,8 +38,12 @@ export class Acknowledgements {
 
   note(position: Position, epoch: WriterEpoch): void {
     this.#waiting = { position, epoch };
-    // A new epoch is written at once: it keeps epoch numbers from being used twice when the log has lost its tail.
-    if (epoch !== this.#writtenEpoch || this.clock.monotonicMs() - this.#writtenAtMs >= writeEveryMs) this.flush();
+    if (this.isDue(epoch)) this.flush();
+  }
+
+  /** True: `note` writes. A new epoch is written at once: it keeps epoch numbers from being used twice when the log has lost its tail. */
+  isDue(epoch: WriterEpoch): boolean {
+    return epoch !== this.#writtenEpoch || this.clock.monotonicMs() - this.#writtenAtMs >= writeEveryMs;
   }
 
   flush(): void {

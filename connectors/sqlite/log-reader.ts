@@ -1,5 +1,5 @@
 /** `_cdc_log` as log rows. One per generation of the log's columns: a wider table that joins adds some. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { makeAnchor } from "../../core/capture/anchor.js";
 import type { LogPage, PageLimits } from "../../core/capture/capture-log.js";
 import type { LogRow, Note } from "../../core/capture/log-row.js";
@@ -64,10 +64,9 @@ export class LogReader {
     const cells = this.#one.get(seq) as Cells | undefined;
     if (cells === undefined) return null;
     const ts = cells[3];
-    const hash = createHash("sha256");
     // By name and without NULLs: the log gets more columns while it lives.
-    cells.forEach((cell, i) => cell !== null && hash.update(`${this.#columns[i] ?? ""}=${typeof cell}:${cellText(cell)};`));
-    return makeAnchor(seq, typeof ts === "number" ? ts : null, hash.digest("hex").slice(0, 32));
+    const text = cells.map((cell, i) => (cell === null ? "" : `${this.#columns[i] ?? ""}=${typeof cell}:${cellText(cell)};`)).join("");
+    return makeAnchor(seq, typeof ts === "number" ? ts : null, hash("sha256", text, "hex").slice(0, 32));
   }
 
   page(after: number, until: number, limits: PageLimits): LogPage {

@@ -26,6 +26,9 @@ export interface SqliteCaptureOptions {
 
 export class SqliteCapture implements CaptureLog {
   readonly #options: SqliteCaptureOptions;
+  readonly #begin: Statement;
+  readonly #commit: Statement;
+  readonly #version: Statement;
   #schemaVersion: unknown = null;
   #installed: ReadonlyMap<number, InstalledTable> = new Map();
   #captured: ReadonlyMap<number, CapturedTable> = new Map();
@@ -36,17 +39,21 @@ export class SqliteCapture implements CaptureLog {
 
   constructor(options: SqliteCaptureOptions) {
     this.#options = options;
+    // Once per look: to parse their texts again each time would cost as much as the look.
+    this.#begin = options.reader.prepare("BEGIN");
+    this.#commit = options.reader.prepare("COMMIT");
+    this.#version = options.reader.prepare("PRAGMA schema_version").pluck();
   }
 
   read<T>(work: (view: CaptureView) => T): T {
     const { reader, path } = this.#options;
     return withSqliteErrors(path, () => {
-      reader.exec("BEGIN");
+      this.#begin.run();
       try {
         this.#check();
         return work(this.#view());
       } finally {
-        if (reader.inTransaction) reader.exec("COMMIT");
+        if (reader.inTransaction) this.#commit.run();
       }
     });
   }
@@ -87,7 +94,7 @@ export class SqliteCapture implements CaptureLog {
   /** In a read transaction: the texts of tables and triggers are compared whenever the schema has moved. */
   #check(): void {
     const { reader } = this.#options;
-    const version = reader.pragma("schema_version", { simple: true });
+    const version = this.#version.get();
     if (version === this.#schemaVersion) {
       this.#checkState();
       return;
@@ -133,9 +140,11 @@ export class SqliteCapture implements CaptureLog {
 
   #view(): CaptureView {
     const log = this.#reader();
+    // A view is of one moment.
+    let newest: number | null = null;
     return {
       tables: () => this.#captured,
-      newest: () => log.newest(),
+      newest: () => (newest ??= log.newest()),
       oldest: () => log.oldest(),
       anchorAt: (seq) => (seq === 0 ? makeAnchor(0, null, readInstallStamp(this.#options.reader, this.#options.group)) : log.anchorAt(seq)),
       count: (after, until) => log.count(after, until),

@@ -169,6 +169,8 @@ class SqliteSource implements Source {
         this.#told = batch.position;
         yield { position: batch.position, parts: (until) => this.#partsOf(batch, until), end: () => batch.end() };
         await this.#acknowledged.reach(batch.position, signal);
+        // Read was all that there was: a second reading right behind it would find nothing, and cost as much as the first.
+        if (reading.hasReadAll) await this.#parts.wakeup.wait(signal);
       }
     } finally {
       this.#isIterated = false;
@@ -176,7 +178,7 @@ class SqliteSource implements Source {
   }
 
   async acknowledged(position: Position, epoch: WriterEpoch): Promise<void> {
-    this.#parts.identity.check();
+    if (this.#acknowledgements.isDue(epoch)) this.#parts.identity.check();
     withSqliteErrors(this.#parts.path, () => this.#acknowledgements.note(position, epoch));
     this.#acknowledged.note(position);
   }

@@ -85,6 +85,11 @@ export class CaptureReader {
     return this.#state;
   }
 
+  /** True behind a batch that left nothing to be read, as long as nothing new is written. */
+  get hasReadAll(): boolean {
+    return this.#state !== null && !isReading(this.#state.rereads);
+  }
+
   /** The next batch, or null while there is nothing new. Legal when all parts of the last one were taken. */
   next(): CaptureBatch | null {
     this.#lastBatch?.end();
