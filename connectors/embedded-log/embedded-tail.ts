@@ -1,11 +1,12 @@
 /**
- * Follows partitions by asking SQLite whether another connection has committed (`data_version`): every other millisecond while records come,
- * up to 20 ms when none do. Holds no records between two calls, so a slow consumer costs no memory, and a seek or pause throws nothing
- * away. Has a connection of its own: `data_version` does not count what the asking connection itself wrote.
+ * Follows partitions by asking SQLite whether another connection has committed (`data_version`), at the pace of core/file-pace.ts. Holds no records
+ * between two calls, so a slow consumer costs no memory, and a seek or pause throws nothing away. Has a connection of its own: `data_version` does not
+ * count what the asking connection itself wrote.
  */
-import { Backoff, breathe } from "../../core/clock.js";
+import { breathe } from "../../core/clock.js";
 import type { LogTail, StoredRecord } from "../../core/contracts/log-store.js";
 import { TailraceError } from "../../core/errors.js";
+import { FilePace } from "../../core/file-pace.js";
 import type { Offset, Topic } from "../../core/vocabulary/ids.js";
 import type { Connection, LogFile } from "./log-file.js";
 import { readPage } from "./records.js";
@@ -22,10 +23,6 @@ interface Slot {
 }
 
 const sameFileCheckMs = 100;
-const pollFirstMs = 2;
-const pollMostMs = 20;
-/** After so much quiet the polling slows down. */
-const activeMs = 100;
 
 export async function openTail(file: LogFile, from: ReadonlyMap<Topic, readonly Offset[]>, signal: AbortSignal): Promise<LogTail> {
   const slots = await file.read((connection) => slotsFrom(connection, from), signal);
@@ -34,18 +31,18 @@ export async function openTail(file: LogFile, from: ReadonlyMap<Topic, readonly 
 }
 
 class EmbeddedTail implements LogTail {
-  readonly #pace = new Backoff(pollFirstMs, pollMostMs);
+  readonly #pace: FilePace;
   #version: unknown = null;
   #failure: TailraceError | null = null;
   #turn = 0;
-  #lastRecordMs: number;
   #lastFileCheckMs: number;
 
   constructor(
     private readonly file: LogFile,
     private readonly slots: readonly Slot[],
   ) {
-    this.#lastRecordMs = this.#lastFileCheckMs = file.clock.monotonicMs();
+    this.#pace = new FilePace({ path: file.path, clock: file.clock, quickForMs: 100, restMs: 20 });
+    this.#lastFileCheckMs = file.clock.monotonicMs();
   }
 
   async next(waitMs: number, signal: AbortSignal): Promise<readonly StoredRecord[] | null> {
@@ -75,6 +72,7 @@ class EmbeddedTail implements LogTail {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#pace[Symbol.dispose]();
     this.file[Symbol.dispose]();
     return Promise.resolve();
   }
@@ -87,15 +85,13 @@ class EmbeddedTail implements LogTail {
     for (;;) {
       signal.throwIfAborted();
       const page = await this.#poll(signal);
-      const now = clock.monotonicMs();
       if (page !== null) {
-        this.#lastRecordMs = now;
-        this.#pace.reset();
+        this.#pace.came();
         return page;
       }
-      if (now >= deadline) return null;
-      const pause = now - this.#lastRecordMs < activeMs ? pollFirstMs : this.#pace.next();
-      await clock.delay(Math.min(pause, Math.max(1, deadline - now)), signal);
+      const leftMs = deadline - clock.monotonicMs();
+      if (leftMs <= 0) return null;
+      await this.#pace.rest(Math.max(1, leftMs), signal);
     }
   }
 
@@ -108,7 +104,10 @@ class EmbeddedTail implements LogTail {
     if (!this.slots.some(isReady) && this.#isUnmoved(await this.file.connect(signal))) return null;
     return this.file.read((connection) => {
       const [version] = connection.rows("PRAGMA data_version").get() as readonly [number];
-      if (this.#version !== version) this.#look(connection);
+      if (this.#version !== version) {
+        this.#pace.moved();
+        this.#look(connection);
+      }
       this.#version = version;
       return this.slots.some(isReady) ? this.#nextPage(connection) : null;
     }, signal);
