@@ -148,7 +148,7 @@ function addOperation(add: Add): void {
   });
   add(
     "cutover",
-    "switch the application over to PostgreSQL: preflight, plan, rehearse, run, abort, status, finish",
+    "switch the application over to PostgreSQL: preflight, plan, rehearse, run, abort, status, reopen, finish",
     () => import("./verbs/cutover.js"),
     {
       words: "<action>",

@@ -82,6 +82,12 @@ export const cutoverErrors = {
     cause: "The pipeline was switched over: the application writes to PostgreSQL, and nothing more flows forward.",
     remedy: "Nothing to do. The source database stays fenced off",
   },
+  "cutover.ahead": {
+    verdict: "stop",
+    cause:
+      "The application was switched over and writes to PostgreSQL, and what is asked for is about the file as the side that is written to.",
+    remedy: "`tailrace rollback run` brings the application home first; where no way back is open, `tailrace cutover reopen` opens one",
+  },
   "cutover.not-ready": {
     verdict: "stop",
     cause: "The target could not be made ready for the application's writes.",

@@ -22,6 +22,12 @@ export const verifyErrors = {
     cause: "Rows of a table are still being copied: what is missing may be on its way.",
     remedy: "Wait for the copy to end (`tailrace wait caught-up`), then verify again",
   },
+  "verify.file-aside": {
+    verdict: "stand-by",
+    cause: "The application was switched over, and its DuckDB file lies aside: it is opened for what comes back alone.",
+    remedy:
+      "`tailrace snapshot --all` compares both sides and tells the file again what differs; `tailrace rollback run` compares every row before it switches",
+  },
   "verify.no-way-back": {
     verdict: "stand-by",
     cause: "Applications write to PostgreSQL, and nothing carries their changes back: the source stands still, and differs as it must.",
@@ -31,12 +37,6 @@ export const verifyErrors = {
     verdict: "retry",
     cause: "Applications were switched over to the other side while both were compared.",
     remedy: "Nothing to do; both sides are compared again the other way round",
-  },
-  "verify.repair-at-source": {
-    verdict: "stop",
-    cause: "Applications write to PostgreSQL: repair asks the file's capture for rows, and nothing is captured there now.",
-    remedy:
-      "Update the row in PostgreSQL without changing it (`UPDATE t SET c = c WHERE ...`), and it is carried back anew; for one that PostgreSQL lacks, insert it there and delete it again. Or go home first: `tailrace rollback run` refuses while a row differs",
   },
   "verify.put-off": {
     verdict: "retry",

@@ -2,7 +2,7 @@
 import type { CatalogueEntry } from "./catalogue-entry.js";
 
 const closed =
-  "The way back is shut, and the application goes on at PostgreSQL. What was written there since cannot come home by itself: `tailrace cutover finish` clears the rest away";
+  "The application goes on at PostgreSQL, and nothing of it is lost there. `tailrace cutover reopen` opens the way back anew and tells the file what it has missed (docs/cutover.md); `tailrace cutover finish` gives it up";
 
 export const wayBackErrors = {
   "source.way-back-closed": {
@@ -33,7 +33,7 @@ export const wayBackErrors = {
   "source.columns-changed": {
     verdict: "stop",
     cause: "A table was altered at PostgreSQL after the way back was opened, and the other side has no place for what it holds now.",
-    remedy: `Undo the change of the columns named; what PostgreSQL has logged since under the new columns cannot be carried back. ${closed}`,
+    remedy: `Undo the change of the columns named, or leave a new one as it is: then it stays in PostgreSQL alone. ${closed}`,
   },
   "source.value-not-logged": {
     verdict: "stop",
@@ -47,3 +47,15 @@ export const wayBackErrors = {
     remedy: closed,
   },
 } as const satisfies Record<string, CatalogueEntry>;
+
+const shut: ReadonlySet<string> = new Set([
+  "source.slot-lost",
+  "source.slot-moved",
+  "source.past-replaced",
+  "source.columns-changed",
+  "source.value-not-logged",
+  "source.truncated",
+]);
+
+/** Nothing more comes back by itself until the way back is opened anew. */
+export const isShut = (code: string | null): boolean => code !== null && shut.has(code);

@@ -13,7 +13,7 @@ export async function lookBack({ signal }: Invocation, { settings, parts, verifi
   return {
     facts: await desk.facts(group, signal),
     fence: await provable(() => back.fence.prove(group)),
-    hasWayBack: (await wayBack?.isOpen(group, signal)) === true,
+    obstacles: wayBack !== null && (await wayBack.isOpen(group, signal)) ? await wayBack.obstacles(group, signal) : null,
     last,
     lastBack: last?.kind === "rollback" ? last : null,
     cost: await back.check.cost(signal),

@@ -7,9 +7,10 @@ import type { TargetPlan } from "../../core/contracts/plan.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { openCutover } from "../../services/cutover/main.js";
+import type { ReopenParts } from "../../services/cutover/reopen.js";
 import { openVerifier } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
-import type { CutoverLimits, CutoverParts, CutoverProgress } from "../../services/cutover/parts.js";
+import type { CutoverLimits, CutoverProgress } from "../../services/cutover/parts.js";
 import { groupsOf, mainGroup, planOfGroup, type TableGroup } from "../../core/plan/groups.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Invocation } from "../invocation.js";
@@ -26,7 +27,7 @@ export interface CutoverWork {
   readonly plan: TargetPlan;
   /** Its name; null: the pipeline has only this one. */
   readonly group: string | null;
-  readonly parts: CutoverParts;
+  readonly parts: ReopenParts;
   readonly verifier: Verifier;
   readonly url: Secret;
 }

@@ -30,7 +30,11 @@ export async function wayBackChecks(settings: Settings, plan: TargetPlan, signal
       // Those that need it come first: what is an error for them may be a warning for others.
       for (const group of [...groups].sort((a, b) => Number(needs.has(b.id)) - Number(needs.has(a.id)))) {
         // What is the server's is the same for all of them, and said once.
-        for (const finding of await openWayBackDesk({ url, pipeline }).findings(group.id, group.tables, signal)) {
+        for (const finding of await openWayBackDesk({ url, pipeline, keptBytesMax: source.log.maxBytes }).findings(
+          group.id,
+          group.tables,
+          signal,
+        )) {
           const place = groups.length === 1 ? where : `${where}, group ${group.name}`;
           const check = checkOf(finding, place, needs.has(group.id));
           if (!said.some(({ id, what }) => id === check.id && what === check.what)) said.push(check);

@@ -4,7 +4,7 @@ import { TailraceError } from "../../core/errors.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { type TableId, tableId } from "../../core/vocabulary/ids.js";
-import { openVerifier } from "../../services/verify/main.js";
+import { openVerifier, refuseAside } from "../../services/verify/main.js";
 import type { Verifier } from "../../services/verify/verifier.js";
 import { nearest } from "../settings/nearest.js";
 import { holdTargetPlace } from "./target.js";
@@ -15,6 +15,7 @@ export async function withVerifier<T>(
   work: (verifier: Verifier, url: Secret) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
+  refuseAside(settings);
   await using place = await holdTargetPlace(settings);
   await using verifier = await openVerifier(settings, place.url, { clock: systemClock, stallMs }, signal);
   return await work(verifier, place.url);

@@ -8,6 +8,7 @@ import { finish } from "../cutover/finish.js";
 import { look } from "../cutover/look.js";
 import { acceptedChecks, type CutoverWork, lineFor, withCutover } from "../cutover/open.js";
 import { prove } from "../cutover/prove.js";
+import { reopen } from "../cutover/reopen.js";
 import { Stepper } from "../cutover/stepper.js";
 import { checkLines, planLines, storyLines } from "../cutover/text.js";
 import { type ExitCode, exits } from "../exit-codes.js";
@@ -42,8 +43,10 @@ export const verb: Verb = (invocation) => {
       );
     case "finish":
       return finish(invocation);
+    case "reopen":
+      return reopen(invocation);
     default:
-      throw usage(`cutover knows preflight, plan, rehearse, run, abort, status and finish, not '${action ?? ""}'`);
+      throw usage(`cutover knows preflight, plan, rehearse, run, abort, status, reopen and finish, not '${action ?? ""}'`);
   }
 };
 

@@ -5,6 +5,7 @@
 import type { Known, Lag, LookFigures, RereadProgress } from "../../core/contracts/source.js";
 import type { Direction } from "../../core/contracts/target.js";
 import type { CaptureLogStatus, ServiceName, ServiceState, ServiceStatus } from "../../core/status.js";
+import { isShut } from "../../core/way-back-errors.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
 import { unreachable } from "../../core/vocabulary/unreachable.js";
 import {
@@ -137,6 +138,7 @@ export function viewOf(observed: Observed): PipelineView {
     ...services.filter(({ state }) => state === "stopped").map(({ service, why }) => `${service} stopped: ${why ?? "no reason given"}`),
     ...(alarm === null ? [] : [alarm]),
     ...alarmsBack(reverse, wayBack),
+    ...notCarriedBack(observed),
     ...differing(observed.verification ?? null),
     ...(captureLog?.forgotten === true ? [forgottenSentence] : []),
   ];
@@ -208,6 +210,15 @@ function flowBack({ reverse = null, target }: Observed): Flow {
         : { changes: null, ms: null, why: `the service that carries changes back does not answer (${silent})` },
   };
 }
+
+/** PostgreSQL keeps its log meanwhile, and nobody measures how much. */
+const notCarriedBack = ({ target, reverse = null }: Observed): readonly string[] =>
+  target.kind === "heard" && target.value.direction === "reverse" && target.value.applied !== null && reverse?.kind === "silent"
+    ? [`nothing carries PostgreSQL's changes back, and its log is kept for them: start \`tailrace run reverse\` (${reverse.why})`]
+    : [];
+
+const isShutWayBack = ({ service, code, groups = [] }: ServiceView): boolean =>
+  service === "reverse" && [code, ...groups.map((group) => group.code)].some(isShut);
 
 /** Before a cutover it has nothing to do and nothing to say. */
 export const isIdleWayBack = ({ service, code }: ServiceView): boolean => service === "reverse" && code === "source.way-back-closed";
@@ -322,7 +333,7 @@ function nextOf(state: PipelineState, services: readonly ServiceView[], target: 
     case "degraded":
       return [...new Set(codes), "tailrace doctor"];
     case "switched":
-      return ["tailrace cutover status"];
+      return services.some(isShutWayBack) ? ["tailrace cutover reopen"] : ["tailrace cutover status"];
     case "running":
       return [];
     default:

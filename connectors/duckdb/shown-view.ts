@@ -67,8 +67,8 @@ export class ShownViews implements CopyViews {
   #shown(): Shown {
     // What was shown last is what the file was before the application went to the target.
     if (readTombstone(this.directory.source) !== null) {
-      throw new TailraceError("verify.not-settled", {
-        what: "The file is fenced off since a cutover",
+      throw new TailraceError("verify.file-aside", {
+        what: "The file lies aside since a cutover",
         where: { path: this.directory.source },
       });
     }

@@ -51,6 +51,7 @@ async function remove(connection: Connection, pipeline: PipelineId, tables: bool
     "route",
     "way_back",
     "marker",
+    "touch",
     "fence",
   ];
   for (const table of state) {

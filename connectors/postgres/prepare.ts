@@ -71,7 +71,7 @@ async function refuseSwitched(connection: Connection, pipeline: PipelineId): Pro
   if (switched.length === 0) return;
   const groups = await connection.rows("SELECT FROM tailrace.consistency_group WHERE pipeline = $1", [pipeline]);
   const names = switched.map(({ name }) => name ?? mainGroup).join(", ");
-  throw new TailraceError("plan.refused", {
+  throw new TailraceError("cutover.ahead", {
     what: `${groups.length > 1 ? `Group ${names}` : "The pipeline"} was switched over: its tables are the application's now`,
     where: { pipeline },
   });

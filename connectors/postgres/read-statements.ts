@@ -82,6 +82,24 @@ export class ReadStatements {
     };
   }
 
+  /**
+   * Each of these keys with its row, in the columns named, or NULL where there is none: as the server writes values to its log, which is not always what a
+   * cast says (booleans, padded text).
+   */
+  printed(keys: readonly Key[], columns: readonly string[]): Read {
+    const { join, values, given } = this.table.statements.amongKeys(this.#mapped(keys));
+    return {
+      text: `SELECT to_jsonb(${printedTexts(given)}) AS key,
+    CASE WHEN t.ctid IS NOT NULL THEN to_jsonb(${printedTexts(columns.map((name) => `t.${quoteName(name)}`))}) END AS cells FROM ${this.#from} RIGHT ${join}`,
+      values,
+    };
+  }
+
+  /** Nobody writes to the table while it is held. */
+  lock(): string {
+    return `LOCK TABLE ${qualified(this.table.plan.target)} IN SHARE MODE`;
+  }
+
   /** Transactions that have written to the table, or may have, and whose end is not seen yet. */
   writers(): Read {
     return {
@@ -116,3 +134,7 @@ export class ReadStatements {
     };
   }
 }
+
+/** A composite of NULLs alone is not NULL. */
+const printedTexts = (values: readonly string[]): string =>
+  `ARRAY[${values.map((value) => `CASE WHEN ${value} IS DISTINCT FROM NULL THEN format('%s', ${value}) END`).join(", ")}]::text[]`;

@@ -105,9 +105,13 @@ export class TableStatements {
     };
   }
 
-  /** A join with given keys, one array each from `$1` on, and the arrays' values. */
-  amongKeys(keys: readonly TargetRow[]): { readonly join: string; readonly values: readonly string[] } {
-    return { join: `JOIN ${this.#unnest(this.#keys, "k")} ON ${this.#sameKey("k")}`, values: filled(this.keys(), keys).texts() };
+  /** A join with given keys, one array each from `$1` on, the arrays' values, and a given key's columns. */
+  amongKeys(keys: readonly TargetRow[]): { readonly join: string; readonly values: readonly string[]; readonly given: readonly string[] } {
+    return {
+      join: `JOIN ${this.#unnest(this.#keys, "k")} ON ${this.#sameKey("k")}`,
+      values: filled(this.keys(), keys).texts(),
+      given: this.#keys.map((column, i) => fromArray("k", column, i)),
+    };
   }
 
   copyText(): string {

@@ -40,9 +40,14 @@ export async function openVerificationStore(options: VerificationStoreOptions, s
 
 const runsKept = 1_500;
 
-/** Behind a switch, changes flow the other way: positions mean something else, and what was compared before holds no more. */
-const lastSwitch = `coalesce((SELECT max(s.began_at) FROM tailrace.cutover AS c JOIN tailrace.cutover_step AS s ON s.cutover_id = c.id
-         WHERE c.pipeline = $1 AND c.group_id = $2 AND s.step = 'switched'), '-infinity')`;
+/**
+ * Behind a switch, changes flow the other way: positions mean something else, and what was compared before holds no more. Nor does it where the way back was
+ * opened anew since: something was missed in between.
+ */
+const lastSwitch = `greatest((SELECT max(s.began_at) FROM tailrace.cutover AS c JOIN tailrace.cutover_step AS s ON s.cutover_id = c.id
+         WHERE c.pipeline = $1 AND c.group_id = $2 AND s.step = 'switched'),
+         (SELECT w.changed_at FROM tailrace.way_back AS w JOIN tailrace.pipeline AS p USING (pipeline, group_id)
+         WHERE w.pipeline = $1 AND w.group_id = $2 AND p.direction = 'reverse' AND p.active), '-infinity')`;
 
 interface At {
   readonly history: string;

@@ -214,6 +214,8 @@ export interface WayBackDesk {
   /** Everything that decides whether it can be opened and kept open, changing nothing. Legal before anything is prepared. */
   findings(group: GroupId, tables: readonly TablePlan[], signal: AbortSignal): Promise<readonly WayBackFinding[]>;
   isOpen(group: GroupId, signal: AbortSignal): Promise<boolean>;
+  /** Names the time since it was opened last; null: it is not open. */
+  opening(group: GroupId, signal: AbortSignal): Promise<string | null>;
   /**
    * Durable on return: whatever is committed at the target from here on will be told. Idempotent: an open one stays as it is. Waits for transactions that
    * are running there. Answers where it begins.

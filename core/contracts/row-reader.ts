@@ -106,8 +106,18 @@ export interface Leading extends AsyncDisposable {
   versions(table: TableId, rows: readonly RowName[], signal: AbortSignal): Promise<RowVersions>;
   /** Writes a marker. Answers a place in the log below it, above everything that could be seen before. */
   mark(signal: AbortSignal): Promise<number>;
+  /**
+   * Tells these rows as they are now, or that they are not there, as changes of one transaction that come back like any other. Durable on return. May be
+   * repeated. Writers to the tables wait for moments; rejects with `verify.put-off` when they do not end. At most 20,000 keys a call.
+   */
+  touch(rows: readonly KeysOfTable[], signal: AbortSignal): Promise<void>;
   /** As `RowVersions.reign`. */
   reign(signal: AbortSignal): Promise<string | null>;
+}
+/** In source form. */
+export interface KeysOfTable {
+  readonly table: TableId;
+  readonly keys: readonly Key[];
 }
 export interface RowVersions {
   /** Names the time since the last switch; null: applications do not write here. */
@@ -120,7 +130,7 @@ export const absentVersion = "absent";
 /** The side that follows: rows labelled by what has come back to it. */
 export interface Following extends Pick<ChangedKeys, "changedKeys">, AsyncDisposable {
   readonly rows: RowReader;
-  /** Above `at` all keys that have come back are known, and so many are; null: which have is not known. */
+  /** Both sides were equal at `at`, above it all keys that have come back are known, and so many are; null: that is not known. */
   since(): Promise<{ readonly at: Position | null; readonly keys: number }>;
   /** As `SourceRequests.hold`; from its return on, all keys that come back are known. */
   hold(name: HoldName, from: Position | null, forMs: number): Promise<void>;

@@ -13,6 +13,7 @@ import { openDuckDbRowReader, openStandingRowReader } from "../../connectors/duc
 import { openHome } from "../../connectors/duckdb/target/home.js";
 import { openDuckDbTarget } from "../../connectors/duckdb/target/open-target.js";
 import { openPostgresRowReader } from "../../connectors/postgres/row-reader.js";
+import { openPostgresLeading } from "../../connectors/postgres/source/leading.js";
 import { openTargetText } from "../../connectors/postgres/target-text.js";
 import { openPostgresFence } from "../../connectors/postgres/cutover/postgres-fence.js";
 import { openSqliteFence } from "../../connectors/sqlite/fence.js";
@@ -20,6 +21,7 @@ import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.j
 import { comeHome } from "../../connectors/sqlite/home-coming.js";
 import { openSqliteNumbers } from "../../connectors/sqlite/numbers.js";
 import { openSqliteRowReader } from "../../connectors/sqlite/row-reader.js";
+import { forgetProof } from "../../connectors/sqlite/target/forget-proof.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
 import type { FinalCheck, GivenNumber, SourceFence, SourceNumbers, WayBack } from "../../core/contracts/cutover.js";
@@ -38,7 +40,9 @@ import type { TableDescription } from "../../core/vocabulary/table.js";
 import { CheapestCheck } from "./cheapest-check.js";
 import { type BothReaders, DigestCheck } from "./digest-check.js";
 import { ConfiguredHooks } from "./hooks.js";
-import { type CutoverLimits, type CutoverParts, type CutoverPoint, type CutoverProgress, defaultLimits } from "./parts.js";
+import { type CutoverLimits, type CutoverPoint, type CutoverProgress, defaultLimits, type MissedChanges } from "./parts.js";
+import type { ReopenParts } from "./reopen.js";
+import { tellAgain } from "./tell-again.js";
 import { WayHome } from "./way-back.js";
 import { WholeCheck } from "./whole-check.js";
 
@@ -57,7 +61,7 @@ export interface OpenCutover {
   readonly wayBack: boolean;
 }
 
-export async function openCutover(opening: OpenCutover): Promise<CutoverParts & AsyncDisposable> {
+export async function openCutover(opening: OpenCutover): Promise<ReopenParts & AsyncDisposable> {
   const { settings, url, group, limits, tell, checks, wayBack } = opening;
   const { pipeline, stateDirectory, routes } = settings;
   const plan = planOfGroup(opening.plan, group);
@@ -112,6 +116,7 @@ export async function openCutover(opening: OpenCutover): Promise<CutoverParts & 
           await side.arrive(state.kind === "open" ? null : state.marker, numbers, signal);
         },
       },
+      missed: missedOf(options, side),
       hooks: new ConfiguredHooks({ pipeline, group, hooks: routes.hooks, directory: dirname(stateDirectory) }),
       wayBack: wayBack ? wayHome(options, side) : null,
       newMarker: () => markerId(`cutover-${randomUUID()}`),
@@ -137,6 +142,8 @@ interface FileSide extends AsyncDisposable {
   /** Behind its own fence, and behind the other side's. */
   readonly reader: OpenReader;
   readonly standing: OpenReader;
+  /** Of what has come back. */
+  readonly forgetProof: () => void;
   /** The file is the side that applications write to again. `marker`: of the fence that was found; null: none was up. */
   arrive(marker: MarkerId | null, numbers: readonly GivenNumber[], signal: AbortSignal): Promise<void>;
 }
@@ -164,6 +171,7 @@ function sqliteSide({ settings: { pipeline, stateDirectory }, plan, group }: Sid
     isHomeOpen: () => true,
     reader,
     standing: reader,
+    forgetProof: () => forgetProof({ path, group }),
     arrive: (marker, given) => {
       comeHome({ path, group, marker, numbers: given });
       return Promise.resolve();
@@ -205,6 +213,8 @@ function duckDbSide({ settings, url, plan, group }: SideOptions, source: DuckDbS
     isHomeOpen: () => placeOfFile(source.path).kind === "aside",
     reader: (targetText) => Promise.resolve(openDuckDbRowReader({ ...place, plan, memoryMb, targetText })),
     standing: (targetText, signal) => openStandingRowReader({ ...place, plan, memoryMb, targetText }, signal),
+    // Every row is compared behind the fence: nothing is remembered that could be forgotten.
+    forgetProof: () => {},
     arrive: async (marker, _numbers, signal) => {
       if (marker !== null) await fence.comeHome(marker, signal);
       // From here on the file is the application's alone, so nothing could be acknowledged to PostgreSQL: the next cutover opens it again.
@@ -241,6 +251,27 @@ function readersOf(
       await close();
       throw thrown;
     }
+  };
+}
+
+function missedOf(
+  { settings: { pipeline }, url, plan, group }: SideOptions,
+  { home, standing, forgetProof: forget }: FileSide,
+): MissedChanges {
+  return {
+    unprove: async (signal) => {
+      await home.prepare(plan, () => Promise.resolve(), signal);
+      forget();
+    },
+    tellAgain: async (wanted, signal) => {
+      await using text = openTargetText(url);
+      await using file = await standing(text.ask, signal);
+      const describe: DescribingReader["describe"] = (table) => file.describe(table);
+      await using leading = await openPostgresLeading({ url, pipeline, group, plan, describe }, signal);
+      // In plan order: parents before children.
+      const tables = plan.tables.map(({ source }) => source).filter((table) => wanted.includes(table));
+      return await tellAgain({ tables, file, leading }, signal);
+    },
   };
 }
 

@@ -12,7 +12,8 @@ import type {
 import type { LeftOut, Passed } from "../../core/contracts/target.js";
 import { type CutoverKind, type CutoverSide, type CutoverState, sidesOf } from "../../core/cutover/states.js";
 import type { TailraceError } from "../../core/errors.js";
-import type { GroupId, MarkerId } from "../../core/vocabulary/ids.js";
+import type { GroupId, MarkerId, TableId } from "../../core/vocabulary/ids.js";
+import type { ToldTable } from "./tell-again.js";
 
 export interface CutoverLimits {
   /** Longer than this writes may not wait: then everything goes back. */
@@ -61,6 +62,14 @@ export interface CutoverWay {
 export interface CutoverWayBack extends CutoverWay {
   /** Idempotent; answers what it removed. */
   forget(signal: AbortSignal): Promise<readonly string[]>;
+}
+
+/** For a way back that was lost. */
+export interface MissedChanges {
+  /** Whatever was proven equal before is proven no more. Durable on return. */
+  unprove(signal: AbortSignal): Promise<void>;
+  /** Legal once all that was carried back has arrived. Tables of the group by the source's names. */
+  tellAgain(tables: readonly TableId[], signal: AbortSignal): Promise<readonly ToldTable[]>;
 }
 
 export interface CutoverParts {

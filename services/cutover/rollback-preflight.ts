@@ -6,7 +6,8 @@ export interface RollbackFacts {
   readonly facts: CutoverFacts;
   /** Why PostgreSQL's side cannot be fenced off; null: it can. */
   readonly fence: string | null;
-  readonly hasWayBack: boolean;
+  /** Why nothing can come back; null: no way back is open, empty: nothing is known that would keep it. */
+  readonly obstacles: readonly string[] | null;
   readonly last: CutoverStory | null;
   /** The newest, if it was a rollback: its steps were measured. */
   readonly lastBack: CutoverStory | null;
@@ -53,10 +54,12 @@ function verification({ cost: { dirtyRows }, isKnown }: RollbackFacts): Draft {
   return { severity: "warn", what, fix: "`tailrace verify run` before it: then only what comes back after that is left to compare" };
 }
 
-const wayBack = ({ hasWayBack }: RollbackFacts): Draft =>
-  hasWayBack
-    ? ok("it is proven with a row that goes the whole way, before any write waits")
-    : bad("there is none: what the application has written since the cutover is in PostgreSQL alone", "It has to be moved by hand");
+function wayBack({ obstacles }: RollbackFacts): Draft {
+  const reopen = "`tailrace cutover reopen` opens one and tells the file what it has missed";
+  if (obstacles === null) return bad("there is none: what the application has written since the cutover is in PostgreSQL alone", reopen);
+  if (obstacles.length > 0) return bad(obstacles.join("; "), reopen);
+  return ok("it is proven with a row that goes the whole way, before any write waits");
+}
 
 function queries({ facts: { longMs } }: RollbackFacts): Draft {
   if (longMs < 1_000) return ok("nobody holds a table for long");

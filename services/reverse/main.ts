@@ -2,6 +2,7 @@
 import { placeOfFile } from "../../connectors/duckdb/fence/tombstone.js";
 import { openHome } from "../../connectors/duckdb/target/home.js";
 import { openDuckDbTarget } from "../../connectors/duckdb/target/open-target.js";
+import { openWayBackDesk } from "../../connectors/postgres/source/desk.js";
 import { openPostgresSource } from "../../connectors/postgres/source/postgres-source.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import type { Clock } from "../../core/clock.js";
@@ -116,7 +117,8 @@ async function openWayBack(
   );
   try {
     const sink = await wireSink(settings, { prefix, group, direction: "reverse", openTarget, onPlan: () => {} }, host);
-    return new ReverseService({ pipeline, group, clock, source, sink });
+    const desk = openWayBackDesk({ url, pipeline });
+    return new ReverseService({ pipeline, group, clock, source, sink, opening: (signal) => desk.opening(group, signal) });
   } catch (thrown) {
     await source[Symbol.asyncDispose]();
     throw thrown;

@@ -1,14 +1,16 @@
 /**
  * The way back as one long-lived service: a source and a sink with their ends exchanged. They end together, since one alone carries nothing; while no
- * way back is open both stand by.
+ * way back is open both stand by. What only a person can mend, a row or the way back itself, is said and waited for: then both go on by themselves.
  */
+import { mayBeMended } from "../../core/apply/may-be-mended.js";
 import type { Clock } from "../../core/clock.js";
 import { disposeQuietly } from "../../core/dispose.js";
-import { isAbort } from "../../core/errors.js";
+import { asTailraceError, isAbort } from "../../core/errors.js";
 import type { GroupService } from "../../core/group-loops.js";
 import type { GroupId } from "../../core/vocabulary/ids.js";
 import type { Service, ServiceState, ServiceStatus } from "../../core/status.js";
 import { together } from "../../core/supervise.js";
+import { isShut } from "../../core/way-back-errors.js";
 
 type Part = Service & AsyncDisposable;
 
@@ -20,7 +22,13 @@ export interface ReverseParts {
   readonly source: Part;
   /** Writes to the file. */
   readonly sink: Part;
+  /** As of the desk. */
+  readonly opening: (signal: AbortSignal) => Promise<string | null>;
 }
+
+const askAgainMs = 1_000;
+/** A row that the file has refused for seconds is one that a person mends, at PostgreSQL or in the file. */
+const mendedMs = 10_000;
 
 /** What is worst of two is what the whole is. */
 const worstFirst: readonly ServiceState[] = ["stopped", "waiting", "starting", "standing-by", "paused", "running", "ended"];
@@ -36,10 +44,39 @@ export class ReverseService implements GroupService {
 
   async run(signal: AbortSignal): Promise<void> {
     const { source, sink, clock } = this.parts;
+    while (!signal.aborted) {
+      try {
+        const opening = await this.#opening(signal);
+        try {
+          return await together([(s) => source.run(s), (s) => sink.run(s)], clock, signal);
+        } catch (thrown) {
+          if (isAbort(thrown)) throw thrown;
+          if (mayBeMended(thrown)) await clock.delay(mendedMs, signal);
+          else if (isShut(asTailraceError(thrown).code)) await this.#openedAfter(opening, signal);
+          else throw thrown;
+        }
+      } catch (thrown) {
+        if (!(signal.aborted && isAbort(thrown))) throw thrown;
+      }
+    }
+  }
+
+  /** Until it is opened anew, or closed. */
+  async #openedAfter(before: string | null | undefined, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.parts.clock.delay(askAgainMs, signal);
+      const now = await this.#opening(signal);
+      if (now !== undefined && now !== before) return;
+    }
+  }
+
+  /** Undefined: nobody answers. */
+  async #opening(signal: AbortSignal): Promise<string | null | undefined> {
     try {
-      await together([(s) => source.run(s), (s) => sink.run(s)], clock, signal);
+      return await this.parts.opening(signal);
     } catch (thrown) {
-      if (!(signal.aborted && isAbort(thrown))) throw thrown;
+      if (signal.aborted && isAbort(thrown)) throw thrown;
+      return undefined;
     }
   }
 

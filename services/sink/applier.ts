@@ -2,13 +2,14 @@
  * The sink's one loop: take the window between two cuts, apply it. Everything that must not be lost is stored by the target with the rows; a crash
  * anywhere leaves the applied cut, and reading goes on there.
  */
+import { mayBeMended } from "../../core/apply/may-be-mended.js";
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core/contracts/log.js";
 import type { Conservation, LeftOut, TargetSession } from "../../core/contracts/target.js";
 import { TailraceError } from "../../core/errors.js";
 import type { GroupId, TableId } from "../../core/vocabulary/ids.js";
 import { formatPosition } from "../../core/vocabulary/position.js";
-import { mayBeMended, widened } from "./widen.js";
+import { widened } from "./widen.js";
 
 export interface ApplierOptions {
   readonly reader: LogReader;

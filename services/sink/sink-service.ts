@@ -1,4 +1,5 @@
 /** The sink as a long-lived service: owns the target, applies what the log gives, and says how far it has come. */
+import { mayBeMended } from "../../core/apply/may-be-mended.js";
 import type { Clock } from "../../core/clock.js";
 import type { AppliedCut, AppliedPublisher, LogReader, Window } from "../../core/contracts/log.js";
 import type { LogStore } from "../../core/contracts/log-store.js";
@@ -15,7 +16,6 @@ import { formatPosition } from "../../core/vocabulary/position.js";
 import type { TargetPlan } from "../../core/contracts/plan.js";
 import { groupsOf } from "../../core/plan/groups.js";
 import { applier } from "./applier.js";
-import { mayBeMended } from "./widen.js";
 
 export interface SinkServiceOptions {
   readonly pipeline: string;

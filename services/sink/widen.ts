@@ -7,7 +7,6 @@
  */
 import type { Window, WindowPart } from "../../core/contracts/log.js";
 import { isAbove, type Position } from "../../core/vocabulary/position.js";
-import { asTailraceError } from "../../core/errors.js";
 import { withoutSuperseded } from "./superseded.js";
 
 /** What is collected is held in memory. */
@@ -18,12 +17,6 @@ export interface Following {
   next(): Promise<Window | null>;
   /** Newest cut that is in the log. */
   newest(): Position | null;
-}
-
-/** Refusals that later changes may take back. */
-export function mayBeMended(thrown: unknown): boolean {
-  const { code } = asTailraceError(thrown);
-  return code.startsWith("value.") || code === "target.constraint" || code === "target.too-large";
 }
 
 /** The window and all that follow by now, as one; null when none follows, or when they are too large to be held. */

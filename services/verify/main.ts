@@ -1,4 +1,5 @@
 /** Wires verification: which connector stands behind which contract. */
+import { placeOfFile } from "../../connectors/duckdb/fence/tombstone.js";
 import { openDuckDbRequests } from "../../connectors/duckdb/requests.js";
 import { openDuckDbRowReader } from "../../connectors/duckdb/row-reader.js";
 import { readDirection } from "../../connectors/postgres/direction.js";
@@ -23,6 +24,7 @@ import { groupsOf, planOfGroup } from "../../core/plan/groups.js";
 import type { Secret } from "../../core/secret.js";
 import type { Settings } from "../../core/settings.js";
 import { type GroupId, type TableId, theGroup } from "../../core/vocabulary/ids.js";
+import { position } from "../../core/vocabulary/position.js";
 import type { TableDescription } from "../../core/vocabulary/table.js";
 import type { Logger } from "../../core/logger.js";
 import type { Metrics } from "../../core/metrics.js";
@@ -39,6 +41,12 @@ export interface VerifierHost {
   readonly stallMs: number;
   /** Only this group's tables; absent: all. */
   readonly group?: GroupId;
+}
+
+/** A DuckDB file that lies aside is compared by the rollback alone; whoever else would compare it hears so. */
+export function refuseAside({ source: { kind, path } }: Settings): void {
+  if (kind === "duckdb" && placeOfFile(path).kind === "aside")
+    throw new TailraceError("verify.file-aside", { what: "The file lies aside since a cutover", where: { path } });
 }
 
 /** `url`: of the target, or of the embedded PostgreSQL that the caller holds. Rejects with `plan.missing` before `apply`. */
@@ -104,7 +112,10 @@ async function openReverse(
   return {
     sides,
     requests: following,
-    repairs: null,
+    repairs: {
+      touch: (table, keys) => leading.touch([{ table, keys }], signal),
+      marker: async () => position((await following.rows.position(signal)).history, await leading.mark(signal)),
+    },
     finalCheck: backCheck({ sides, standing: backSides({ ...parts, standing: true }), following }),
   };
 }
@@ -148,7 +159,10 @@ export function openVerifyService(settings: Settings, url: Secret, host: Service
     ...host,
     pipeline: settings.pipeline,
     rowsPerSecond: settings.verify.rowsPerSecond,
-    open: (signal) => openVerifier(settings, url, { clock: host.clock, stallMs: serviceStallMs }, signal),
+    open: async (signal) => {
+      refuseAside(settings);
+      return await openVerifier(settings, url, { clock: host.clock, stallMs: serviceStallMs }, signal);
+    },
   });
 }
 

@@ -1,12 +1,11 @@
 /**
- * Mends rows that differ through the log, never around it: each key is touched at the source, so that the relay tells it as it is now (or its delete)
+ * Mends rows that differ through the log, never around it: each key is touched at the side that applications write to, so that the relay tells it as it is now (or its delete)
  * and the sink writes it like any change. Then the rows are compared again.
  */
 import { randomUUID } from "node:crypto";
 import type { SourceRequests } from "../../core/contracts/source.js";
 import type { StoredMismatch, VerificationStore } from "../../core/contracts/verification.js";
 import { rowsByKeyMax } from "../../core/contracts/row-reader.js";
-import { TailraceError } from "../../core/errors.js";
 import { markerId, type TableId } from "../../core/vocabulary/ids.js";
 import { Ledger } from "./ledger.js";
 import { settle } from "./settle.js";
@@ -17,8 +16,7 @@ export type RepairRequests = Pick<SourceRequests, "touch" | "marker">;
 export interface RepairOptions {
   readonly sides: Sides;
   readonly store: VerificationStore;
-  /** null: applications write to PostgreSQL, and nothing is captured at the file. */
-  readonly repairs: RepairRequests | null;
+  readonly repairs: RepairRequests;
   /** null: every table. */
   readonly table: TableId | null;
   /** From here on something was asked for. */
@@ -43,8 +41,6 @@ const batchMax = 5_000;
 /** Rejects with `verify.differs-in-kind` before anything is asked for when tables or mapping differ: then no row is to blame. */
 export async function repair(options: RepairOptions, signal: AbortSignal): Promise<RepairResult> {
   const { sides, store, repairs: requests, table } = options;
-  if (requests === null)
-    throw new TailraceError("verify.repair-at-source", { what: "Rows cannot be told again while applications write to PostgreSQL" });
   const open = await store.mismatches({ table, limit: 1_000_000 }, signal);
   const byTable = new Map<TableId, StoredMismatch[]>();
   for (const row of open) {

@@ -11,8 +11,7 @@ export interface Verifier extends AsyncDisposable {
   readonly sides: Sides;
   readonly store: VerificationStore;
   readonly requests: RunRequests;
-  /** null: applications write to PostgreSQL, and the file cannot be asked to tell a row again. */
-  readonly repairs: RepairRequests | null;
+  readonly repairs: RepairRequests;
   /** For the cutover behind its fence, in reverse for the rollback. */
   readonly finalCheck: FinalCheck;
 }

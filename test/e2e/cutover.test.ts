@@ -1,5 +1,6 @@
 import { Client } from "pg";
 import { expect, it } from "vitest";
+import { cutoverSteps } from "../support/cutover-steps.js";
 import { Operator } from "./operator.js";
 
 const ddl = `
@@ -25,18 +26,7 @@ it("preflight, plan, rehearse, run: the application continues on PostgreSQL", { 
   expect(preflight.stdout + preflight.stderr).toMatch(/ok +route/);
   expect(preflight.code).toBe(0);
   const plan = await operator.cutover("plan");
-  expect((plan["steps"] as { step: string }[]).map(({ step }) => step)).toEqual([
-    "preparing",
-    "opening",
-    "pausing",
-    "fencing",
-    "draining",
-    "checking",
-    "readying",
-    "keeping",
-    "switching",
-    "switched",
-  ]);
+  expect((plan["steps"] as { step: string }[]).map(({ step }) => step)).toEqual(cutoverSteps);
   const rehearsed = await operator.cutover("rehearse");
   expect(rehearsed).toMatchObject({ outcome: "rehearsed", error: null, afterwards: [] });
   operator.sql("INSERT INTO orders (customer, note) VALUES (2, 'after the rehearsal')");

@@ -6,6 +6,7 @@ import { openVerificationStore } from "../../connectors/postgres/verification-st
 import { openSqliteFollowing, type SqliteFollowing } from "../../connectors/sqlite/target/follower.js";
 import { openSqliteTarget } from "../../connectors/sqlite/target/open-target.js";
 import { systemClock } from "../../core/clock.js";
+import type { Leading } from "../../core/contracts/row-reader.js";
 import type { VerificationStore } from "../../core/contracts/verification.js";
 import { Secret } from "../../core/secret.js";
 import { markerId, theGroup } from "../../core/vocabulary/ids.js";
@@ -21,6 +22,7 @@ import { TwoSides } from "./two-sides.js";
 const never = new AbortController().signal;
 
 interface Parts {
+  readonly leading: Leading;
   readonly following: SqliteFollowing;
   readonly sides: Sides;
   readonly standing: Sides;
@@ -60,6 +62,7 @@ export class BackWorld implements AsyncDisposable {
     const plans = new Map(plan.tables.map((table) => [table.source, table]));
     const common = { leading, following, plans, clock: systemClock, stallMs: 20_000 };
     const world = new BackWorld(two, {
+      leading,
       following,
       sides: backSides({ ...common, standing: false }),
       standing: backSides({ ...common, standing: true }),

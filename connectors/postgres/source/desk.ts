@@ -11,8 +11,14 @@ import { withSourceErrors } from "./source-errors.js";
 import { closeWayBack, openWayBack, wayName } from "./way-back.js";
 import { readWayState } from "./way-state.js";
 
-export function openWayBackDesk(options: { readonly url: Secret | string; readonly pipeline: PipelineId }): WayBackDesk {
-  const { url, pipeline } = options;
+interface DeskOptions {
+  readonly url: Secret | string;
+  readonly pipeline: PipelineId;
+  /** More log than this kept for the way back is a finding. */
+  readonly keptBytesMax?: number;
+}
+
+export function openWayBackDesk({ url, pipeline, keptBytesMax = Number.POSITIVE_INFINITY }: DeskOptions): WayBackDesk {
   const settings = parseConnectionUrl(url instanceof Secret ? url.reveal() : url);
   const ask = <T>(group: GroupId, signal: AbortSignal, work: (connection: Connection, place: WayPlace) => Promise<T>): Promise<T> => {
     signal.throwIfAborted();
@@ -24,9 +30,16 @@ export function openWayBackDesk(options: { readonly url: Secret | string; readon
   };
   return {
     obstacles: (group, signal) => ask(group, signal, wayBackObstacles),
-    findings: (group, tables, signal) => ask(group, signal, (connection, place) => wayBackFindings(connection, place, tables)),
+    findings: (group, tables, signal) =>
+      ask(group, signal, (connection, place) => wayBackFindings(connection, place, { tables, keptBytesMax })),
     isOpen: (group, signal) =>
       ask(group, signal, async (connection, place) => ((await readWayState(connection, place))?.start ?? null) !== null),
+    opening: (group, signal) =>
+      ask(group, signal, async (connection, place) => {
+        const [prepared] = await connection.rows<{ there: boolean }>("SELECT to_regclass('tailrace.way_back') IS NOT NULL AS there");
+        const state = prepared?.there === true ? await readWayState(connection, place) : null;
+        return state === null || state.start === null ? null : state.opening;
+      }),
     open: (group, signal) =>
       ask(group, signal, async (connection, place) => {
         const start = await openWayBack(connection, place);

@@ -10,7 +10,8 @@ import { keyText } from "../../../core/vocabulary/value.js";
 import { formatLsn, type Lsn } from "./lsn.js";
 import type { Past } from "./past.js";
 import type { Message, OldTuple, Tuple } from "./pgoutput.js";
-import type { Relations, TableReader } from "./relations.js";
+import type { Relations, StateName, TableReader } from "./relations.js";
+import { touched } from "./touch.js";
 import { Transaction } from "./transaction.js";
 import type { Waiting } from "./way-ledger.js";
 
@@ -177,14 +178,18 @@ export class Inbox {
     const known = this.options.relations.known(message.relation);
     if (known.kind === "other") return;
     if (known.kind === "state") {
-      // An old marker that is cleared away says nothing.
-      if (known.name === "marker" && message.kind === "delete") return;
+      // An old marker that is cleared away says nothing, nor does what was told already.
+      if (known.name !== "pipeline" && message.kind === "delete") return;
       const tuple = message.kind === "delete" ? tupleOf(message.before) : message.after;
-      if (tuple !== null) this.#state(transaction, known.name, (column) => known.value(tuple, column));
+      if (tuple !== null) this.#state(transaction, { name: known.name, bytes, value: (column) => known.value(tuple, column) });
       return;
     }
+    this.#add(transaction, () => addChange(transaction, known.table, message, bytes));
+  }
+
+  #add(transaction: Transaction, add: () => void): void {
     const before = transaction.bytes;
-    addChange(transaction, known.table, message, bytes);
+    add();
     this.#held += transaction.bytes - before;
     const { whole } = this.options.limits;
     if (transaction.bytes > whole.bytes || transaction.rows > whole.rows) this.#tellEarly(transaction);
@@ -196,10 +201,15 @@ export class Inbox {
     if (known.kind === "table") transaction.truncate(known.table.description);
   }
 
-  #state(transaction: Transaction, name: "pipeline" | "marker", value: (column: string) => string | null): void {
-    const { pipeline, group } = this.options;
+  #state(transaction: Transaction, { name, bytes, value }: StateRow): void {
+    const { pipeline, group, relations } = this.options;
     if (value("pipeline") !== pipeline || value("group_id") !== String(group)) return;
     if (name === "pipeline") return this.#isOurs(transaction);
+    if (name === "touch") {
+      const table = relations.described(value("source") ?? "");
+      if (table !== null) this.#add(transaction, () => transaction.add(table, touched(table, transaction.next(), value), bytes));
+      return;
+    }
     const marker = value("marker");
     if (marker !== null) transaction.control({ kind: "marker", marker: markerId(marker), at: transaction.next() });
   }
@@ -248,6 +258,11 @@ export class Inbox {
   }
 }
 
+interface StateRow {
+  readonly name: StateName;
+  readonly bytes: number;
+  readonly value: (column: string) => string | null;
+}
 type RowMessage = Extract<Message, { readonly kind: "insert" | "update" | "delete" | "truncate" }>;
 
 const tupleOf = (before: OldTuple): Tuple | null => (before.kind === "none" ? null : before.tuple);

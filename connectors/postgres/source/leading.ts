@@ -8,7 +8,14 @@
  */
 import { type Clock, systemClock } from "../../../core/clock.js";
 import type { TargetPlan } from "../../../core/contracts/plan.js";
-import { absentVersion, type Leading, type RowName, type RowReader, type RowVersions } from "../../../core/contracts/row-reader.js";
+import {
+  absentVersion,
+  type KeysOfTable,
+  type Leading,
+  type RowName,
+  type RowReader,
+  type RowVersions,
+} from "../../../core/contracts/row-reader.js";
 import { Secret } from "../../../core/secret.js";
 import { markerId, type TableId } from "../../../core/vocabulary/ids.js";
 import type { TableDescription } from "../../../core/vocabulary/table.js";
@@ -19,6 +26,7 @@ import { quoteText } from "../quote.js";
 import type { ReadStatements } from "../read-statements.js";
 import { loadReadStatements, openPostgresRowReader } from "../row-reader.js";
 import { type WayPlace, writeMarker } from "./marker.js";
+import { touchRows } from "./touch.js";
 
 export interface PostgresLeadingOptions extends WayPlace {
   readonly url: Secret | string;
@@ -84,6 +92,12 @@ class PostgresLeading implements Leading {
   async mark(signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
     return await withTargetErrors(() => writeMarker(this.connection, this.options, this.#marker));
+  }
+
+  async touch(rows: readonly KeysOfTable[], signal: AbortSignal): Promise<void> {
+    const { connection, options: place } = this;
+    const statementsOf = (table: TableId): Promise<ReadStatements> => this.#table(table);
+    await withTargetErrors(() => touchRows({ connection, place, plan: place.plan, statementsOf, clock: this.#clock }, rows, signal));
   }
 
   async reign(signal: AbortSignal): Promise<string | null> {

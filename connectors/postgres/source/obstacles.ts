@@ -25,7 +25,7 @@ type Name = WayBackFinding["name"];
 export async function wayBackFindings(
   connection: Connection,
   place: WayPlace,
-  tables: readonly TablePlan[],
+  { tables, keptBytesMax }: { readonly tables: readonly TablePlan[]; readonly keptBytesMax: number },
 ): Promise<readonly WayBackFinding[]> {
   const facts = await factsOf(connection, tables);
   const state = facts.prepared ? await readWayState(connection, place) : null;
@@ -35,12 +35,12 @@ export async function wayBackFindings(
     ...judged,
     ...(await identityFinding(connection, tables)),
     keptLog(facts),
-    ...(isOpen && state !== null ? [await slotFinding(connection, state)] : []),
+    ...(isOpen && state !== null ? [await slotFinding(connection, state, keptBytesMax)] : []),
   ];
 }
 
 export async function wayBackObstacles(connection: Connection, place: WayPlace): Promise<readonly string[]> {
-  const findings = await wayBackFindings(connection, place, []);
+  const findings = await wayBackFindings(connection, place, { tables: [], keptBytesMax: Number.POSITIVE_INFINITY });
   return findings.filter(({ severity }) => severity === "error").map(({ what, fix }) => `${what} (${fix})`);
 }
 
@@ -116,16 +116,21 @@ function keptLog({ keep }: Facts): WayBackFinding {
   };
 }
 
-async function slotFinding(connection: Connection, { slot }: WayState): Promise<WayBackFinding> {
+async function slotFinding(connection: Connection, { slot }: WayState, keptBytesMax: number): Promise<WayBackFinding> {
   const figures = (await readSlot(connection, slot)).slot;
-  const fix = "the way back is shut: `tailrace cutover finish` clears it away";
+  const fix =
+    "`tailrace cutover reopen` opens the way back anew and tells the file what it has missed; `tailrace cutover finish` gives it up";
   if (figures === null) return bad("slot", `the replication slot ${slot} is gone`, fix);
   if (figures.isLost) return bad("slot", `PostgreSQL has taken away log that the replication slot ${slot} needs`, fix);
   const { keptBytes, safeBytes } = figures;
   const what = `the slot ${slot} keeps ${mebibytes(keptBytes)} MiB of log`;
-  if (safeBytes === null || safeBytes > keptBytes) return ok("slot", what);
-  const more = `${what}, and is lost after another ${mebibytes(safeBytes)}`;
-  return { name: "slot", severity: "warn", what: more, fix: "start `tailrace run reverse`, or raise max_slot_wal_keep_size" };
+  const start = "see that `tailrace run reverse` runs and what `tailrace status` says of it";
+  if (safeBytes !== null && safeBytes <= keptBytes) {
+    const more = `${what}, and is lost after another ${mebibytes(safeBytes)}`;
+    return { name: "slot", severity: "warn", what: more, fix: `${start}, or raise max_slot_wal_keep_size` };
+  }
+  if (keptBytes <= keptBytesMax) return ok("slot", what);
+  return { name: "slot", severity: "warn", what: `${what}, more than source.log.maxBytes (${mebibytes(keptBytesMax)})`, fix: start };
 }
 
 const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);

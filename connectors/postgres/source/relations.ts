@@ -18,10 +18,13 @@ export interface OpenedTable {
   readonly columns: OpenedColumns;
 }
 
+/** Tables of our own that are published: whose transaction it is, how far it is, and rows that are told because somebody asked. */
+export const stateNames = ["pipeline", "marker", "touch"] as const;
+export type StateName = (typeof stateNames)[number];
+
 export type Known =
   | { readonly kind: "table"; readonly table: TableReader }
-  /** One of our own tables. */
-  | { readonly kind: "state"; readonly name: "pipeline" | "marker"; readonly value: (tuple: Tuple, column: string) => string | null }
+  | { readonly kind: "state"; readonly name: StateName; readonly value: (tuple: Tuple, column: string) => string | null }
   | { readonly kind: "other" };
 
 export class Relations {
@@ -38,6 +41,11 @@ export class Relations {
     return [...this.#descriptions.values()];
   }
 
+  /** By the source's name; null: it is not carried back. */
+  described(table: string): TableDescription | null {
+    return this.descriptions.find((one) => one.table === table) ?? null;
+  }
+
   /** Told before its first row, and again whenever it was altered. */
   told(relation: Relation): void {
     this.#known.set(relation.id, this.#knownAs(relation));
@@ -50,12 +58,13 @@ export class Relations {
   }
 
   #knownAs(relation: Relation): Known {
-    if (relation.schema === "tailrace" && (relation.name === "pipeline" || relation.name === "marker")) {
+    const state = relation.schema === "tailrace" ? stateNames.find((name) => name === relation.name) : undefined;
+    if (state !== undefined) {
       const value = (tuple: Tuple, column: string): string | null => {
         const cell = tuple[relation.columns.findIndex(({ name }) => name === column)];
         return typeof cell === "string" ? cell : null;
       };
-      return { kind: "state", name: relation.name, value };
+      return { kind: "state", name: state, value };
     }
     const name = qualified(relation);
     const opened = this.#opened.get(name);

@@ -70,5 +70,25 @@ export const wayBackMigration: Migration = {
         asked_at: "When it was written; rows of yesterday are removed by the next one.",
       },
     ),
+    `CREATE TABLE tailrace.touch (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  pipeline text NOT NULL,
+  group_id integer NOT NULL,
+  source text NOT NULL,
+  key jsonb NOT NULL,
+  cells jsonb
+)`,
+    ...commented(
+      "touch",
+      "A row here travels the way back and says at the other end what a row of a table is. It is removed by the transaction that writes it.",
+      {
+        number: "Counts them.",
+        pipeline: "Name of the pipeline.",
+        group_id: "The group.",
+        source: "The table, as the source calls it.",
+        key: "The row's key, as PostgreSQL prints it.",
+        cells: "Its columns, as the plan orders them; null: there is no such row.",
+      },
+    ),
   ],
 };

@@ -15,7 +15,7 @@ import { readStoredPlan } from "../stored-plan.js";
 import { identitiesToChange, logWholeRows, putBack } from "./identity.js";
 import { type Lsn, parseLsn } from "./lsn.js";
 import type { WayPlace } from "./marker.js";
-import type { OpenedColumns } from "./relations.js";
+import { type OpenedColumns, stateNames } from "./relations.js";
 import { dropSlot, readSlot } from "./slot.js";
 import { beginOpening, endOpening, markClosed, markClosing, readWayState } from "./way-state.js";
 
@@ -42,7 +42,7 @@ export async function openWayBack(connection: Connection, place: WayPlace): Prom
   await dropSlot(connection, slot, wayName(place));
   await logWholeRows(connection, Object.keys(identities));
   await connection.query(`DROP PUBLICATION IF EXISTS ${quoteName(publication)}`);
-  const published = ["tailrace.pipeline", "tailrace.marker", ...tables.map(({ target }) => qualified(target))];
+  const published = [...stateNames.map((name) => `tailrace.${name}`), ...tables.map(({ target }) => qualified(target))];
   await connection.query(
     `CREATE PUBLICATION ${quoteName(publication)} FOR TABLE ${published.join(", ")}
      WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)`,

@@ -79,7 +79,7 @@ class SqliteFollower implements SqliteFollowing {
   async since(): Promise<{ readonly at: Position | null; readonly keys: number }> {
     return this.#read(() => {
       const tracked = this.#tracked();
-      if (tracked === null) return { at: null, keys: 0 };
+      if (tracked === null || !tracked.proven) return { at: null, keys: 0 };
       return { at: sinceOf(tracked), keys: countTracked(this.database, this.options.group) };
     });
   }

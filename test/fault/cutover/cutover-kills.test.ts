@@ -7,6 +7,7 @@
 import { randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 import type { CutoverState } from "../../../core/cutover/states.js";
+import { cutoverSteps } from "../../support/cutover-steps.js";
 import { randomOf } from "../../support/hostile/random.mjs";
 import { startKafka } from "../../support/kafka.js";
 import { PostgresServer } from "../../support/postgres-server.js";
@@ -16,18 +17,7 @@ const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000
 const strikes = Number(process.env["TAILRACE_CUTOVER_STRIKES"] ?? 8);
 const withOutside = process.env["TAILRACE_CUTOVER_OUTSIDE"] !== undefined;
 const victims: readonly Victim[] = ["tool at a point", "tool at a point", "tool", "tool stopped", "source", "sink", "sessions"];
-const steps: readonly CutoverState[] = [
-  "opening",
-  "pausing",
-  "fencing",
-  "draining",
-  "checking",
-  "readying",
-  "keeping",
-  "switching",
-  "switched",
-  "undoing",
-];
+const steps: readonly CutoverState[] = [...cutoverSteps.filter((step) => step !== "preparing"), "undoing"];
 
 /** Every point at which the tool can die, one after the other. */
 const everyPoint = (): readonly Strike[] =>

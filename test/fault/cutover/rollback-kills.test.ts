@@ -11,6 +11,7 @@ import { expect, it } from "vitest";
 import type { CutoverState } from "../../../core/cutover/states.js";
 import { start } from "../../cli/command.js";
 import { Operator } from "../../e2e/operator.js";
+import { cutoverSteps as steps } from "../../support/cutover-steps.js";
 import { randomOf } from "../../support/hostile/random.mjs";
 import { until } from "../../support/oracles/until.js";
 import { Writer } from "./rig.js";
@@ -24,18 +25,6 @@ const ddl = `
   CREATE TABLE tx_ledger (id INTEGER PRIMARY KEY, side TEXT NOT NULL);
   WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) INSERT INTO account SELECT i, 1000000 FROM n;
 `;
-const steps: readonly CutoverState[] = [
-  "preparing",
-  "opening",
-  "pausing",
-  "fencing",
-  "draining",
-  "checking",
-  "readying",
-  "keeping",
-  "switching",
-  "switched",
-];
 type Victim = "tool at a point" | "tool" | "reverse" | "source" | "sessions";
 const victims: readonly Victim[] = ["tool at a point", "tool", "reverse", "source", "sessions"];
 

@@ -4,22 +4,11 @@ import { type CutoverKind, type CutoverState, cutoverStates, isFinished, movesFr
 import type { CutoverOutcome, CutoverPoint } from "../../../services/cutover/parts.js";
 import { runCutover, settleLeft } from "../../../services/cutover/run-cutover.js";
 import { markerId } from "../../../core/vocabulary/ids.js";
+import { cutoverSteps as steps } from "../../support/cutover-steps.js";
 import { FakeProcess, World } from "./world.js";
 
 const never = new AbortController().signal;
 const nothing = (): Promise<void> => Promise.resolve();
-const steps: readonly CutoverState[] = [
-  "preparing",
-  "opening",
-  "pausing",
-  "fencing",
-  "draining",
-  "checking",
-  "readying",
-  "keeping",
-  "switching",
-  "switched",
-];
 const points = [...steps, "undoing" as const].flatMap((step): readonly CutoverPoint[] => [`${step}.before`, `${step}.after`]);
 const kinds: readonly CutoverKind[] = ["cutover", "rehearsal", "rollback"];
 const isReal = (kind: CutoverKind): boolean => kind !== "rehearsal";

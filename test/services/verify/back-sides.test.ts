@@ -1,14 +1,16 @@
 /** Both sides while applications write to PostgreSQL: the same verification, and the check behind a rollback's fence. */
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { forgetProof } from "../../../connectors/sqlite/target/forget-proof.js";
 import { trackedKeysMax } from "../../../connectors/sqlite/target/tracked-keys.js";
 import { systemClock } from "../../../core/clock.js";
 import { absentVersion, type Following, type Leading } from "../../../core/contracts/row-reader.js";
-import { tableId } from "../../../core/vocabulary/ids.js";
+import { tableId, theGroup } from "../../../core/vocabulary/ids.js";
 import { position } from "../../../core/vocabulary/position.js";
 import { keyText } from "../../../core/vocabulary/value.js";
 import { backCheck } from "../../../services/verify/back-check.js";
 import { backSides } from "../../../services/verify/back-sides.js";
+import { tellAgain } from "../../../services/cutover/tell-again.js";
 import { settle } from "../../../services/verify/settle.js";
 import type { Sides } from "../../../services/verify/sides.js";
 import { planTable } from "../../contracts/target-fixtures.js";
@@ -180,6 +182,36 @@ test("where it is not known what came back every row is to be read, until somebo
   expect(await check.cost(never)).toMatchObject({ dirtyRows: 0, oldestProofMs: 0 });
 });
 
+test("what was missed is proven by nobody who began to compare before, and told again it is proven by the next", async () => {
+  await using it = await world();
+  const check = checkOf(it);
+  await it.verify();
+  expect(await check.cost(never)).toMatchObject({ oldestProofMs: 0 });
+  const { following } = it.parts;
+  const before = await it.home();
+  forgetProof({ path: it.two.file.path, group: theGroup });
+  // Of a run that began before: it keeps what it knows, and may have seen equal what was missed since.
+  await following.hold("verify", before, 60_000);
+  await following.proven(before);
+  expect(await check.cost(never)).toMatchObject({ oldestProofMs: null });
+  const after = await it.home();
+  await expect(following.changedKeys({ after: before, upTo: after }, never)[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    code: "source.pruned",
+  });
+  expect(await check.cost(never)).toMatchObject({ oldestProofMs: null });
+  it.two.exec("UPDATE t SET name = 'wrong' WHERE id = 7; DELETE FROM pair WHERE b = 3");
+  const told = await tellAgain({ tables: [...it.parts.sides.plans.keys()], file: following.rows, leading: it.parts.leading }, never);
+  expect(told.map(({ table, rows, told: n }) => [table, rows, n])).toEqual([
+    ["empty", 0, 0],
+    ["pair", 800, 1],
+    ["t", 3000, 1],
+  ]);
+  await it.home();
+  await it.verify();
+  expect(await it.said()).toEqual([]);
+  expect(await check.cost(never)).toMatchObject({ oldestProofMs: 0 });
+});
+
 test("whoever compares learns that applications were switched over, in both directions", async () => {
   await using it = await world();
   const source = await it.two.sourceReader();
@@ -208,6 +240,7 @@ test("a row that came and went while both sides were read is not taken for one t
       rows: { ...rows, identify, position: never, rowsByKey: () => Promise.resolve({ at: position(0, 0), value: [] }) },
       versions: () => Promise.resolve({ reign: "1", versions: new Map([["1", absentVersion]]) }),
       mark: () => Promise.resolve(100),
+      touch: never,
       reign: () => Promise.resolve("1"),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
