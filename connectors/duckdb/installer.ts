@@ -39,7 +39,8 @@ class DuckDbInstaller implements SourceInstaller {
     if (!this.directory.exists) return [];
     if (this.directory.installed() !== null) this.directory.installedFor(this.options.pipeline);
     const brought = await this.#bringBack();
-    rmSync(this.directory.path, { recursive: true, force: true });
+    // A service that still runs may put a file there while it is emptied.
+    rmSync(this.directory.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
     return [...brought, `-- removed ${this.directory.path}`];
   }
 

@@ -11,7 +11,7 @@ it("a file that lies aside is told again what it has missed, finished, and destr
   await using world = await StockWorld.make();
   const { operator } = world;
   await operator.answer("apply");
-  operator.run();
+  const running = operator.run();
   await operator.caughtUp();
   expect(await operator.cutover("run")).toMatchObject({ outcome: "switched", error: null });
   expect(await operator.refusal("verify", "run")).toMatchObject({ code: "verify.file-aside" });
@@ -46,6 +46,7 @@ it("a file that lies aside is told again what it has missed, finished, and destr
   expect(await operator.answer("cutover", "finish", "--yes")).toMatchObject({ removed: [] });
   expect(await operator.refusal("destroy", "--yes")).toMatchObject({ code: "cutover.fence-kept" });
   expect(readFileSync(world.file, "utf8")).toContain("tailrace: writes are fenced off");
+  await running.stop();
   await operator.answer("destroy", "--yes", "--open-source");
   expect(existsSync(`${world.file}.tailrace`)).toBe(false);
   expect(await readDuckDb(world.file, "SELECT count(*)::VARCHAR FROM account")).toEqual([["19"]]);
