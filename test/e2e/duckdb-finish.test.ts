@@ -1,13 +1,16 @@
-/** The end of a DuckDB file that was switched away from: compared, told again, finished, and removed with and without its fence. */
+/** The end of a DuckDB file that was switched away from: compared, told again, finished, and removed with and without its fence. Long: TAILRACE_TEST_LONG=1. */
 import { existsSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { readDuckDb } from "../support/duckdb-read.js";
 import { until } from "../support/oracles/until.js";
 import { StockWorld } from "../support/duckdb-world.js";
 
+const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
+
 it("a file that lies aside is told again what it has missed, finished, and destroyed only when it may be opened", {
   timeout: 300_000,
-}, async () => {
+}, async (context) => {
+  if (!isLong) return context.skip("long: TAILRACE_TEST_LONG=1");
   await using world = await StockWorld.make();
   const { operator } = world;
   await operator.answer("apply");

@@ -13,6 +13,7 @@ const ddl = `
   WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO orders SELECT i, 1 + i % 4, i / 7.0, 'note ' || i FROM n;
 `;
 
+const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
 let server: PostgresServer;
 beforeAll(async () => {
   server = await PostgresServer.start({ max_slot_wal_keep_size: "48MB", max_wal_size: "32MB", min_wal_size: "32MB" });
@@ -86,12 +87,15 @@ it("a lost slot is said, opened anew without a restart, and all that the file ha
     expect(await operator.answer("verify", "run")).toMatchObject({ outcome: "equal" });
     expect(await operator.status()).toMatchObject({ state: "switched", needsPerson: [] });
 
-    await first.stop();
-    await outgrowSlot(client);
-    await client.query("UPDATE customers SET name = 'unseen' WHERE id = 4");
-    operator.run();
-    await operator.says("reverse", ({ code, state }) => code === "source.slot-lost" && state === "stopped");
-    expect(await operator.answer("cutover", "reopen")).toMatchObject({ told: 1 });
+    // The same of a log that was taken away while nobody read it, which takes some time to bring about.
+    if (isLong) {
+      await first.stop();
+      await outgrowSlot(client);
+      await client.query("UPDATE customers SET name = 'unseen' WHERE id = 4");
+      operator.run();
+      await operator.says("reverse", ({ code, state }) => code === "source.slot-lost" && state === "stopped");
+      expect(await operator.answer("cutover", "reopen")).toMatchObject({ told: 1 });
+    }
     await client.query("UPDATE customers SET name = 'after' WHERE id = 2");
     expect(await operator.rollback("run")).toMatchObject({ outcome: "switched", error: null, afterwards: [] });
     expect(await operator.different({})).toEqual([]);

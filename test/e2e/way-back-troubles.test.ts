@@ -1,4 +1,4 @@
-/** What may happen to the way back besides death: each is said by name, and once it is mended everything goes on by itself, exactly. */
+/** What may happen to the way back besides death: each is said by name, and once it is mended everything goes on by itself, exactly. Long: TAILRACE_TEST_LONG=1. */
 import Database from "better-sqlite3";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -20,7 +20,10 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-it("a file that is held, rows that it refuses, a new column and a server that is killed", { timeout: 300_000 }, async () => {
+const isLong = process.env["TAILRACE_TEST_LONG"] === "1";
+
+it("a file that is held, rows that it refuses, a new column and a server that is killed", { timeout: 300_000 }, async (context) => {
+  if (!isLong) return context.skip("long: TAILRACE_TEST_LONG=1");
   await using operator = await Operator.make({ ddl, tables: { customers: {}, orders: {} }, server: server.url });
   operator.settings({ source: { kind: "sqlite", path: "./shop.db", log: { maxBytes: "1MiB" } } });
   await operator.answer("apply");
