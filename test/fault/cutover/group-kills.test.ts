@@ -11,6 +11,7 @@ import { expect, it } from "vitest";
 import type { CutoverState } from "../../../core/cutover/states.js";
 import { start } from "../../cli/command.js";
 import { Operator } from "../../e2e/operator.js";
+import { cutoverSteps as steps } from "../../support/cutover-steps.js";
 import { randomOf } from "../../support/hostile/random.mjs";
 import { sharedKafka } from "../../support/kafka.js";
 import { until } from "../../support/oracles/until.js";
@@ -24,18 +25,6 @@ const patienceMs = 120_000;
 
 const verbs = ["cutover", "rollback"] as const;
 type Verb = (typeof verbs)[number];
-const steps: readonly CutoverState[] = [
-  "preparing",
-  "opening",
-  "pausing",
-  "fencing",
-  "draining",
-  "checking",
-  "readying",
-  "keeping",
-  "switching",
-  "switched",
-];
 const victims = ["tool at a point", "tool", "source", "sink", "reverse"] as const;
 interface Strike {
   readonly verb: Verb;
