@@ -19,6 +19,7 @@ import {
   readState,
   refuseOtherPipeline,
 } from "./installed.js";
+import { loggedColumnsMax } from "./inspect/catalogue.js";
 import { isOwnTable, isOwnTrigger } from "./own-names.js";
 import { quoteName, quoteText } from "./quote.js";
 import { ordinaryTables, whatChanged } from "./schema-check.js";
@@ -31,9 +32,6 @@ export interface Installing {
   readonly group: GroupId;
   readonly path: string;
 }
-
-/** SQLite's own limit is 2,000 columns a table; `seq, t, op, ts` take four of the log's. As the catalogue refuses a table (inspect/catalogue.ts). */
-const logColumnsMax = 2_000 - 4;
 
 export function installStatements(database: Database, wanted: readonly SourceTable[], who: Installing): readonly string[] {
   const installed = readPresent(database, who);
@@ -80,7 +78,7 @@ function readPresent(database: Database, who: Installing): readonly InstalledTab
 function* schemaStatements(database: Database, wanted: readonly SourceTable[], who: Installing): Generator<string> {
   const values = Math.max(1, ...wanted.map((t) => t.description.columns.length));
   const keys = Math.max(1, ...wanted.map((t) => t.description.key.length));
-  const widest = wanted.find((t) => t.description.columns.length + keys > logColumnsMax);
+  const widest = wanted.find((t) => t.description.columns.length + keys > loggedColumnsMax);
   if (widest !== undefined) {
     throw new TailraceError("table.too-wide", {
       what: "The table has too many columns to be captured",

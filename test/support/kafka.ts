@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Kafka, logLevel } from "../../connectors/kafka/library.js";
+import { isAlive } from "./is-alive.js";
 import { kafkaJars } from "./kafka-jars.js";
 import { freePorts } from "./ports.js";
 
@@ -248,15 +249,6 @@ async function noted(note: string): Promise<{ readonly brokers: readonly string[
     await sleep(50);
   }
   return JSON.parse(readFileSync(note, "utf8")) as { readonly brokers: readonly string[] };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function end(pid: number, signal: "SIGTERM" | "SIGKILL"): Promise<void> {

@@ -9,6 +9,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writ
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isAlive } from "./is-alive.js";
 
 const first = 10_000;
 // Linux hands out ports from 32,768 on.
@@ -75,15 +76,6 @@ function ownerOf(path: string): number | null {
     return Number(readFileSync(path, "utf8")) || null;
   } catch {
     return null;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 

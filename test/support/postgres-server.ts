@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { type EmbeddedPostgres, removeEmbeddedPostgres, startEmbeddedPostgres } from "../../connectors/postgres/embedded.js";
+import { isAlive } from "./is-alive.js";
 import { freePort } from "./ports.js";
 import { freshDatabase, type TestDatabase } from "./postgres.js";
 
@@ -72,7 +73,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Returns when it takes connections: it has recovered. */
   async restart(): Promise<void> {
-    while (isThere(this.#running.pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (isAlive(this.#running.pid)) await new Promise((resolve) => setTimeout(resolve, 20));
     const ended = this.#running;
     this.#running = await launch(this.#directory, this.#port, this.#settings);
     // Its entry among the server's users goes; the new one keeps the server running.
@@ -88,12 +89,3 @@ export class PostgresServer implements AsyncDisposable {
 /** Kills take processes away, never the machine: without fsync nothing is lost that PostgreSQL has written. */
 const launch = (directory: string, port: number, settings: Settings): Promise<EmbeddedPostgres> =>
   startEmbeddedPostgres({ directory, port, settings: { fsync: "off", max_connections: "60", ...settings } });
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -33,7 +33,7 @@ type Inspected =
   | { readonly kind: "refused"; readonly table: TableId; readonly code: ErrorCode; readonly reason: string };
 
 /** SQLite's limit on columns, less those of the capture log that are not values of the row. */
-const loggedColumnsMax = 2_000 - 4;
+export const loggedColumnsMax = 2_000 - 4;
 
 export function readCatalogue(database: Database, group: GroupId): SourceCatalog {
   const listed = listTables(database).filter((table) => table.type !== "view" && !isOwnTable(table.name));

@@ -5,17 +5,16 @@
  * TAILRACE_GROUP_STRIKES=40 strikes more often; TAILRACE_GROUP_LOG=kafka over Kafka; TAILRACE_FAULT_SEED=7 repeats a run.
  */
 import { randomInt } from "node:crypto";
-import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { expect, it } from "vitest";
 import type { CutoverState } from "../../../core/cutover/states.js";
-import { start } from "../../cli/command.js";
 import { Operator } from "../../e2e/operator.js";
 import { cutoverSteps as steps } from "../../support/cutover-steps.js";
 import { randomOf } from "../../support/hostile/random.mjs";
 import { sharedKafka } from "../../support/kafka.js";
 import { until } from "../../support/oracles/until.js";
 import { Glances, judgeTwoGroups, TwoGroups, twoGroups, twoGroupsSchema } from "../../support/two-groups.js";
+import { runStruck } from "./run-struck.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
 const strikes = Number(process.env["TAILRACE_GROUP_STRIKES"] ?? 2);
@@ -99,32 +98,8 @@ class Rig implements AsyncDisposable {
     await this.operator[Symbol.asyncDispose]();
   }
 
-  async #struck({ verb, victim, step, afterMs }: Strike): Promise<number | null> {
-    const env: Record<string, string> =
-      victim === "tool at a point" ? { TAILRACE_CUTOVER_CRASH_AT: `${step}.${afterMs % 2 === 0 ? "before" : "after"}` } : {};
-    const words = [verb, "run", ...billing, "--progress", "json", "--json", ...patient(verb)];
-    const tool = start(words, { cwd: this.operator.folder, env });
-    let struck: Promise<void> = Promise.resolve();
-    let isDue = victim !== "tool at a point";
-    if (tool.child.stderr !== null) {
-      createInterface({ input: tool.child.stderr }).on("line", (line) => {
-        if (!isDue || !line.includes(`"step":"${step}"`) || !line.includes('"begins"')) return;
-        isDue = false;
-        struck = this.#hit(victim, afterMs, () => tool.child.kill("SIGKILL"));
-      });
-    }
-    await tool.ended;
-    await struck;
-    return tool.child.exitCode;
-  }
-
-  async #hit(victim: Strike["victim"], afterMs: number, killTool: () => void): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, afterMs));
-    if (victim === "tool") return killTool();
-    const answer = await fetch(`http://127.0.0.1:${this.operator.port}/status`);
-    const { processes } = (await answer.json()) as { processes: { role: string; pid: number | null }[] };
-    const pid = processes.find(({ role }) => role === victim)?.pid ?? null;
-    if (pid !== null) process.kill(pid, "SIGKILL");
+  async #struck({ verb, ...strike }: Strike): Promise<number | null> {
+    return await runStruck(this.operator, { words: [verb, "run", ...billing, ...patient(verb)], strike });
   }
 
   async #settled(): Promise<{ readonly settledMs: number; readonly lines: number }> {

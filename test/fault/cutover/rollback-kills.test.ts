@@ -5,16 +5,15 @@
  * TAILRACE_ROLLBACK_STRIKES=60 strikes more often; TAILRACE_FAULT_SEED=7 repeats a run.
  */
 import { randomInt } from "node:crypto";
-import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { expect, it } from "vitest";
 import type { CutoverState } from "../../../core/cutover/states.js";
-import { start } from "../../cli/command.js";
 import { Operator } from "../../e2e/operator.js";
 import { cutoverSteps as steps } from "../../support/cutover-steps.js";
 import { randomOf } from "../../support/hostile/random.mjs";
 import { until } from "../../support/oracles/until.js";
 import { Writer } from "./rig.js";
+import { runStruck } from "./run-struck.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
 const strikes = Number(process.env["TAILRACE_ROLLBACK_STRIKES"] ?? 2);
@@ -34,40 +33,10 @@ interface Strike {
   readonly afterMs: number;
 }
 
-async function strikeAt(operator: Operator, strike: Strike): Promise<number | null> {
-  const { victim, step, afterMs } = strike;
-  const env: Record<string, string> =
-    victim === "tool at a point" ? { TAILRACE_CUTOVER_CRASH_AT: `${step}.${afterMs % 2 === 0 ? "before" : "after"}` } : {};
-  const tool = start(["rollback", "run", "--progress", "json", "--json", "--max-pause", "20s"], { cwd: operator.folder, env });
-  let struck: Promise<void> = Promise.resolve();
-  let isDue = victim !== "tool at a point";
-  if (tool.child.stderr !== null) {
-    createInterface({ input: tool.child.stderr }).on("line", (line) => {
-      if (!isDue || !line.includes(`"step":"${step}"`) || !line.includes('"begins"')) return;
-      isDue = false;
-      struck = hit(operator, strike, () => tool.child.kill("SIGKILL"));
-    });
-  }
-  await tool.ended;
-  await struck;
-  return tool.child.exitCode;
-}
+const strikeAt = (operator: Operator, strike: Strike): Promise<number | null> =>
+  runStruck(operator, { words: ["rollback", "run", "--max-pause", "20s"], strike, others: { sessions: () => ask(operator, endSessions) } });
 
-async function hit(operator: Operator, { victim, afterMs }: Strike, killTool: () => void): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, afterMs));
-  if (victim === "tool") return killTool();
-  if (victim === "sessions") {
-    await ask(
-      operator,
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    );
-    return;
-  }
-  const answer = await fetch(`http://127.0.0.1:${operator.port}/status`);
-  const { processes } = (await answer.json()) as { processes: { role: string; pid: number | null }[] };
-  const pid = processes.find(({ role }) => role === victim)?.pid ?? null;
-  if (pid !== null) process.kill(pid, "SIGKILL");
-}
+const endSessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
 async function ask<T>(operator: Operator, sql: string): Promise<T[]> {
   const client = new Client({ connectionString: operator.database.url });
