@@ -7,7 +7,7 @@ const verdicts: Readonly<Record<Verdict, string>> = {
   retry: "transient: the service starts its session again by itself, with rising delay",
   "stand-by": "somebody else holds the place: it waits and asks again, and disturbs nothing",
   undecided: "an answer was lost: it asks the store what happened, then goes on",
-  stop: "a person is needed; the service keeps its place and says so",
+  stop: "a person is needed; the service keeps its place and says so. Once that is mended, start it again (`tailrace run`)",
 };
 
 export const verdictSentence = (verdict: Verdict): string => verdicts[verdict];

@@ -36,9 +36,9 @@ export const cutoverErrors = {
   },
   "cutover.refused": {
     verdict: "stop",
-    cause: "A check before the cutover failed; nothing was changed.",
+    cause: "A check before the cutover, or the rollback, failed; nothing was changed.",
     remedy:
-      "Mend what is named and run it again; `tailrace cutover preflight` lists every check. `--accept NAME` passes over one that may be",
+      "Mend what is named and run it again; `tailrace cutover preflight`, of a rollback `tailrace rollback plan`, lists every check. `--accept NAME` passes over one that may be",
   },
   "cutover.held": {
     verdict: "stop",

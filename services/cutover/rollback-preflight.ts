@@ -55,9 +55,13 @@ function verification({ cost: { dirtyRows }, isKnown }: RollbackFacts): Draft {
 }
 
 function wayBack({ obstacles }: RollbackFacts): Draft {
-  const reopen = "`tailrace cutover reopen` opens one and tells the file what it has missed";
-  if (obstacles === null) return bad("there is none: what the application has written since the cutover is in PostgreSQL alone", reopen);
-  if (obstacles.length > 0) return bad(obstacles.join("; "), reopen);
+  if (obstacles === null)
+    return bad(
+      "there is none: what the application has written since the cutover is in PostgreSQL alone",
+      "`tailrace cutover reopen` opens one and tells the file what it has missed",
+    );
+  // Each says what mends it.
+  if (obstacles.length > 0) return bad(obstacles.join("; "), "Mend that first");
   return ok("it is proven with a row that goes the whole way, before any write waits");
 }
 
