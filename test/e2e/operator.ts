@@ -192,6 +192,24 @@ export class Operator implements AsyncDisposable {
     if (ended.code !== 0) throw new Error(`${ended.stdout}${ended.stderr}${(await this.tailrace("status")).stdout}`);
   }
 
+  /** Waits until the embedded log has forgotten what the target holds: from then on it cannot fill a target that holds nothing. */
+  logHasForgotten(): Promise<void> {
+    const path = join(this.folder, ".tailrace", "log.db");
+    const first = (): number => {
+      const log = new Database(path, { readonly: true, timeout: 10_000 });
+      try {
+        return log.prepare<[], number>("SELECT max(first) FROM partition").pluck().get() ?? 0;
+      } finally {
+        log.close();
+      }
+    };
+    return until(
+      () => Promise.resolve(first() > 0),
+      patienceMs,
+      () => "nothing was trimmed",
+    );
+  }
+
   stopped(service: ServiceName): Promise<ServiceStatus> {
     return this.says(service, ({ state }) => state === "stopped");
   }

@@ -11,7 +11,7 @@ import { kafkaJars } from "../support/kafka-jars.js";
 import { faultRun } from "./harness/run.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
-const faults = Number(process.env["TAILRACE_FAULT_COUNT"] ?? 10);
+const faults = Number(process.env["TAILRACE_FAULT_COUNT"] ?? 6);
 
 describe("kills at random moments", () => {
   it("lose, double and half show nothing over the embedded log", { timeout: 600_000 }, async () => {

@@ -14,7 +14,7 @@ import { PostgresServer } from "../../support/postgres-server.js";
 import { describeStrike, type Outside, Rig, type Strike, type Victim } from "./rig.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
-const strikes = Number(process.env["TAILRACE_CUTOVER_STRIKES"] ?? 8);
+const strikes = Number(process.env["TAILRACE_CUTOVER_STRIKES"] ?? 5);
 const withOutside = process.env["TAILRACE_CUTOVER_OUTSIDE"] !== undefined;
 const victims: readonly Victim[] = ["tool at a point", "tool at a point", "tool", "tool stopped", "source", "sink", "sessions"];
 const steps: readonly CutoverState[] = [...cutoverSteps.filter((step) => step !== "preparing"), "undoing"];

@@ -229,7 +229,7 @@ async function restartWhatStopped({ ground }: KafkaGround): Promise<void> {
 
 const networkCases: readonly FaultCase<KafkaGround>[] = [
   { ...slow("500 ms of latency with jitter to the broker", { kind: "late", ms: 500, jitterMs: 200 }), long: true },
-  slow("What is sent to and from the broker arrives in pieces of 100 bytes", { kind: "sliced", bytes: 100 }),
+  { ...slow("What is sent to and from the broker arrives in pieces of 100 bytes", { kind: "sliced", bytes: 100 }), long: true },
   {
     // More than one request takes, or nothing would ever arrive.
     fault: "Connections to the broker are reset after 600 kB, again and again",

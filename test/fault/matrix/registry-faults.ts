@@ -75,7 +75,7 @@ function stopsAt(what: string, code: ErrorCode, intercept: Intercept): FaultCase
 }
 
 const cases: readonly FaultCase<RegistryGround>[] = [
-  waitsFor("The registry answers 500", always(fault(500, 50001, "Error in the backend data store"))),
+  waitsFor("The registry answers 500", always(fault(500, 50001, "Error in the backend data store")), true),
   waitsFor("The registry accepts connections and never answers", always("hang"), true),
   stopsAt("The registry answers 401", "registry.refused", always(fault(401, 401, "Unauthorized"))),
   stopsAt("The registry finds a schema incompatible", "registry.refused", ({ method }) =>
