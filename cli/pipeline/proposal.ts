@@ -6,7 +6,6 @@ import { openLog } from "../../connectors/open-log.js";
 import { systemClock } from "../../core/clock.js";
 import type { LogStore, TopicSpec } from "../../core/contracts/log-store.js";
 import type { Target } from "../../core/contracts/target.js";
-import { asTailraceError, type TailraceError } from "../../core/errors.js";
 import { comparePlans, type PlanDifference } from "../../core/plan/diff-plan.js";
 import type { Settings } from "../../core/settings.js";
 import { topicSpecs } from "../../core/topics.js";
@@ -69,16 +68,7 @@ export async function withLog<T>(settings: Settings, verb: string, work: (store:
 }
 
 export async function existingTopics(settings: Settings, specs: readonly TopicSpec[], signal: AbortSignal): Promise<Proposal["topics"]> {
-  return await withLog(settings, "plan", async (store) => {
-    const found: { topic: string; exists: boolean }[] = [];
-    for (const { topic } of specs) {
-      const missing = await store.bounds([topic], signal).then(
-        () => null,
-        (thrown: unknown): TailraceError => asTailraceError(thrown),
-      );
-      if (missing !== null && missing.code !== "log.topic-missing") throw missing;
-      found.push({ topic, exists: missing === null });
-    }
-    return found;
-  });
+  const names = specs.map(({ topic }) => topic);
+  const there = await withLog(settings, "plan", (store) => store.existing(names, signal));
+  return names.map((topic) => ({ topic, exists: there.has(topic) }));
 }

@@ -10,7 +10,7 @@ import { EmbeddedAppender } from "./embedded-appender.js";
 import { openTail } from "./embedded-tail.js";
 import { type Connection, LogFile } from "./log-file.js";
 import { forgetSome, type OffsetRange, readPage } from "./records.js";
-import { boundsOf, ensureTopic, forgetTopic, partitionOf, partitionsOf, type StoredPartition } from "./topics.js";
+import { boundsOf, ensureTopic, forgetTopic, isThere, partitionOf, partitionsOf, type StoredPartition } from "./topics.js";
 
 export interface EmbeddedLogOptions {
   /** Absolute path of the SQLite file; created, with its folder, when it is not there. */
@@ -39,6 +39,10 @@ class EmbeddedLog implements LogStore {
       for (const spec of topics) ensureTopic(connection, spec);
     }, signal);
     await this.#forgetDeleted(signal);
+  }
+
+  existing(topics: readonly Topic[], signal: AbortSignal): Promise<ReadonlySet<Topic>> {
+    return this.file.read((connection) => new Set(topics.filter((topic) => isThere(connection, topic))), signal);
   }
 
   bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds> {

@@ -23,6 +23,8 @@ const findPartitions = `
   SELECT partition.id, partition.number, partition.first, partition.next, topic.cleanup
   FROM topic JOIN partition ON partition.topic = topic.id WHERE topic.name = ? ORDER BY partition.number`;
 
+export const isThere = (connection: Connection, topic: Topic): boolean => connection.sql(findPartitions).all(topic).length > 0;
+
 export function partitionsOf(connection: Connection, topic: Topic): readonly StoredPartition[] {
   const rows = connection.sql(findPartitions).all(topic) as readonly PartitionRow[];
   if (rows.length === 0) throw new TailraceError("log.topic-missing", { what: `topic ${topic} is not there`, where: { topic } });

@@ -8,7 +8,7 @@ import { assertSafe, type ClientOptions } from "./client.js";
 import { openAppender } from "./kafka-appender.js";
 import { scanPartition } from "./kafka-scan.js";
 import { openTail } from "./kafka-tail.js";
-import { destroyTopics, ensureTopics } from "./kafka-topics.js";
+import { destroyTopics, ensureTopics, existingTopics } from "./kafka-topics.js";
 
 export interface KafkaLogOptions {
   readonly clientId: string;
@@ -30,6 +30,10 @@ class KafkaLog implements LogStore {
 
   ensure(topics: readonly TopicSpec[], signal: AbortSignal): Promise<void> {
     return ensureTopics(this.#link, topics, signal);
+  }
+
+  existing(topics: readonly Topic[], signal: AbortSignal): Promise<ReadonlySet<Topic>> {
+    return existingTopics(this.options, topics, signal);
   }
 
   bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds> {

@@ -40,6 +40,11 @@ export async function ensureTopics(link: BrokerLink, topics: readonly TopicSpec[
   for (const spec of topics) assertUsable(spec, counts.get(spec.topic) ?? 0, settings.get(spec.topic) ?? new Map());
 }
 
+export async function existingTopics(options: ClientOptions, topics: readonly Topic[], signal: AbortSignal): Promise<ReadonlySet<Topic>> {
+  const there = new Set(await withAdmin(options, (admin) => admin.listTopics(), signal));
+  return new Set(topics.filter((topic) => there.has(topic)));
+}
+
 /** They are there: who does not know them has not heard of them yet. */
 async function partitionsOf(link: BrokerLink, names: readonly Topic[], signal: AbortSignal): Promise<ReadonlyMap<Topic, number>> {
   const { clock } = link.options;

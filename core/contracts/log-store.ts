@@ -30,7 +30,9 @@ export type Bounds = ReadonlyMap<Topic, readonly PartitionBounds[]>;
 export interface LogStore extends AsyncDisposable {
   /** Creates what is missing. An existing topic with settings that lose data rejects with `log.topic-settings`. Idempotent. */
   ensure(topics: readonly TopicSpec[], signal: AbortSignal): Promise<void>;
-  /** Rejects with `log.topic-missing` when one is not there. */
+  /** Those of them that are there, by one question however many they are. */
+  existing(topics: readonly Topic[], signal: AbortSignal): Promise<ReadonlySet<Topic>>;
+  /** Rejects with `log.topic-missing` when one is not there, which may take a second: news of a topic travels. */
   bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds>;
   /** A new producer. At most one append in flight; after any rejection it is dead and must be disposed. */
   appender(signal: AbortSignal): Promise<LogAppender>;

@@ -23,6 +23,10 @@ export class PatientStore implements LogStore {
     return this.store.ensure(topics, signal);
   }
 
+  existing(topics: readonly Topic[], signal: AbortSignal): Promise<ReadonlySet<Topic>> {
+    return this.#patience.inTime("asking which topics there are", this.store.existing(topics, signal));
+  }
+
   bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds> {
     return this.#patience.inTime("asking where topics begin and end", this.store.bounds(topics, signal));
   }

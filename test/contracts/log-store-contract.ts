@@ -73,6 +73,14 @@ function topicTests(host: LogStoreHost): void {
       expect((await rejection(store.ensure([spec(name, { partitions: 2 })], patience()))).code).toBe("log.topic-settings");
     }));
 
+  it("says which topics are there, none of them included", () =>
+    withTopic(host, async (store, name) => {
+      const other = randomTopic();
+      expect(await store.existing([other, name], patience())).toEqual(new Set([name]));
+      expect(await store.existing([other], patience())).toEqual(new Set());
+      expect(await store.existing([], patience())).toEqual(new Set());
+    }));
+
   it("names a topic that is missing", async () => {
     await using store = await host.open();
     const name = randomTopic();

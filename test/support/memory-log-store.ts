@@ -201,6 +201,11 @@ class MemoryLogStore implements LogStore {
     for (const spec of topics) this.log.create(spec);
   }
 
+  async existing(topics: readonly Topic[], signal: AbortSignal): Promise<ReadonlySet<Topic>> {
+    signal.throwIfAborted();
+    return new Set(topics.filter((topic) => this.log.has(topic)));
+  }
+
   async bounds(topics: readonly Topic[], signal: AbortSignal): Promise<Bounds> {
     signal.throwIfAborted();
     return new Map(topics.map((topic) => [topic, this.log.boundsOf(topic)]));

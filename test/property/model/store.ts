@@ -56,6 +56,10 @@ export class ModelStore implements LogStore {
     for (const spec of topics) this.log.create(spec);
   }
 
+  async existing(topics: readonly Topic[]): Promise<ReadonlySet<Topic>> {
+    return new Set(topics.filter((topic) => this.log.has(topic)));
+  }
+
   async bounds(topics: readonly Topic[]): Promise<Bounds> {
     return new Map(topics.map((topic) => [topic, this.log.boundsOf(topic)]));
   }
