@@ -17,6 +17,11 @@ import {
   withTopic,
 } from "./log-store-host.js";
 
+/** Half a megabyte together: more than an answer brings of a partition. */
+const large = (name: Topic, from: number, count: number): readonly OutgoingRecord[] =>
+  numbered(name, from, count).map((each) => ({ ...each, value: Buffer.from(text(each).padEnd(500_000 / count)) }));
+const trimmed = (stored: StoredRecord): string => text(stored).trim();
+
 export function describeLogTail(host: LogStoreHost): void {
   tailTests(host);
   tailBoundsTests(host);
@@ -97,9 +102,9 @@ function tailBoundsTests(host: LogStoreHost): void {
     withTopic(host, async (store, name, appender) => {
       await using tail = await store.tail(new Map([[name, at(0)]]), patience());
       tail.pause(name, 0);
-      // A fetch that was on its way before the pause may still bring these; it brings nothing of what comes afterwards.
-      await appender.append(numbered(name, 0, 50), patience());
-      await appender.append(numbered(name, 50, 50), patience());
+      // A fetch that was on its way before the pause may still bring the first append, however late it is answered: with it, it is full.
+      await appender.append(large(name, 0, 50), patience());
+      await appender.append(large(name, 50, 50), patience());
       await host.forgetBelow(store, name, 70);
       tail.resume(name, 0);
       const taken: StoredRecord[] = [];
@@ -107,7 +112,7 @@ function tailBoundsTests(host: LogStoreHost): void {
         for (;;) taken.push(...(await take(tail, 1)));
       };
       expect((await rejection(untilItStops())).code).toBe("log.gap");
-      expect(taken.map(text)).toEqual(numbered(name, 0, taken.length).map(text));
+      expect(taken.map(trimmed)).toEqual(numbered(name, 0, taken.length).map(text));
       expect(taken.length).toBeLessThanOrEqual(50);
     }));
 
@@ -186,14 +191,12 @@ function tailFlowTests(host: LogStoreHost): void {
     const wanted = randomTopic();
     const topics = [...busy, wanted];
     const count = 1_000;
-    const large = (name: Topic, from: number): readonly OutgoingRecord[] =>
-      numbered(name, from, 500).map((each) => ({ ...each, value: Buffer.from(text(each).padEnd(1_000)) }));
     await store.ensure(
       topics.map((name) => spec(name)),
       patience(),
     );
     await using appender = await store.appender(patience());
-    for (const name of topics) for (let from = 0; from < count; from += 500) await appender.append(large(name, from), patience());
+    for (const name of topics) for (let from = 0; from < count; from += 500) await appender.append(large(name, from, 500), patience());
     await using tail = await store.tail(new Map(topics.map((name) => [name, at(0)])), patience());
     // As much as a tail holds piles up in it; then all of that is left where it is.
     await until(
@@ -202,7 +205,6 @@ function tailFlowTests(host: LogStoreHost): void {
       () => `the tail holds no more than ${host.held(tail)?.bytes} bytes`,
     );
     for (const name of busy) tail.pause(name, 0);
-    const trimmed = (stored: StoredRecord): string => text(stored).trim();
     expect((await take(tail, count)).map(trimmed)).toEqual(numbered(wanted, 0, count).map(text));
     for (const name of busy) tail.resume(name, 0);
     const rest = await take(tail, count * busy.length);
