@@ -61,7 +61,7 @@ export class BenchPipeline implements AsyncDisposable {
       /** Where its processes run. */
       readonly cage?: MemoryCage | null;
       /** Settings beyond the usual ones; those of `source` are joined with them. */
-      readonly more?: { readonly source?: object; readonly tables?: object };
+      readonly more?: { readonly source?: object; readonly tables?: object; readonly verify?: object };
     },
   ): Promise<BenchPipeline> {
     const folder = join(place.folder, name);
@@ -82,6 +82,7 @@ export class BenchPipeline implements AsyncDisposable {
         target: { url },
         http: { listen: `127.0.0.1:${port}` },
         ...(more.tables === undefined ? {} : { tables: more.tables }),
+        ...(more.verify === undefined ? {} : { verify: more.verify }),
       }),
     );
     const pipeline = new BenchPipeline(settings, folder, url, name, port, await connect(url), profile, cage);
