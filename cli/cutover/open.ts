@@ -57,10 +57,8 @@ export async function withCutover<T>(
   refuseUninstalled(settings);
   const wayBack = !acceptedChecks(invocation).includes("way-back");
   const limits = limitsOf(invocation);
-  // Closing a DuckDB file writes its log into it, which takes a while when there is much of it.
-  const waits = settings.source.kind === "duckdb" && limits.pauseMs !== undefined ? { fenceWaitMs: limits.pauseMs / 2 } : {};
   const groupOf = (plan: TargetPlan): TableGroup => chosenGroup(plan, invocation.options);
-  return await withCutoverOf({ settings, limits: { ...limits, ...waits }, tell, wayBack, groupOf }, invocation.signal, work);
+  return await withCutoverOf({ settings, limits, tell, wayBack, groupOf }, invocation.signal, work);
 }
 
 export async function withCutoverOf<T>(
@@ -90,10 +88,13 @@ const checksOf = ({ sides: { direction }, finalCheck }: Verifier): Record<Direct
   reverse: direction === "reverse" ? finalCheck : null,
 });
 
-function limitsOf({ options }: Invocation): Partial<CutoverLimits> {
+export function limitsOf({ options }: Pick<Invocation, "options">): Partial<CutoverLimits> {
   const pauseMs = options.durationMs("maxPause");
+  if (pauseMs === null) return {};
+  // Half of it: for a transaction that the application is in the middle of, or for a DuckDB file to be closed, which writes its log into it.
+  const fenceWaitMs = pauseMs / 2;
   // Whoever lets writes wait for long can bear that a dead tool makes them wait for half of it.
-  return pauseMs === null ? {} : { pauseMs, leaseMs: Math.max(1_000, pauseMs / 2) };
+  return { pauseMs, fenceWaitMs, leaseMs: Math.max(1_000, pauseMs / 2) };
 }
 
 export const acceptedChecks = ({ options }: Invocation): readonly string[] =>
