@@ -152,6 +152,7 @@ async function initdb(place: Place, data: string, passwordFile: string): Promise
 
 async function startServer(options: EmbeddedOptions, place: Place): Promise<Running> {
   const log = join(options.directory, "server.log");
+  const deadline = performance.now() + readyPatienceMs;
   let port = options.port ?? (await portOfLastTime(options.directory)) ?? (await freePort());
   for (let attempt = 1; ; attempt++) {
     const running = await launch(options, place, port, log);
@@ -159,11 +160,12 @@ async function startServer(options: EmbeddedOptions, place: Place): Promise<Runn
       writeFileSync(join(options.directory, "port"), String(port));
       return running;
     }
-    // Somebody may have taken the port between our look and the server's, or sessions of a server that was killed are still on their way out;
-    // anything else repeats itself and ends here.
-    if (attempt === startAttempts) throw failed(`The server ended at once: ${lastLine(log)}`, { log });
-    await systemClock.delay(200 * attempt, uninterrupted);
-    if (options.port === undefined) port = await freePort();
+    // Processes of a server that was killed end once they notice, and hold its memory until then: on a busy machine that takes seconds. Or somebody
+    // has taken the port between our look and the server's. Anything else repeats itself and ends here.
+    const isWaitedFor = saidAtLast(log).includes("is still in use") && performance.now() < deadline;
+    if (attempt >= startAttempts && !isWaitedFor) throw failed(`The server ended at once: ${saidAtLast(log)}`, { log });
+    await systemClock.delay(200 * Math.min(attempt, startAttempts), uninterrupted);
+    if (options.port === undefined && !isWaitedFor) port = await freePort();
   }
 }
 
@@ -272,7 +274,8 @@ function canListen(port: number): Promise<number | null> {
   });
 }
 
-const lastLine = (path: string): string => readFileSync(path, "utf8").trim().split("\n").at(-1) ?? "";
+/** What is wrong, and the hint that comes behind it. */
+const saidAtLast = (log: string): string => readFileSync(log, "utf8").trim().split("\n").slice(-2).join(" ");
 
 const failed = (what: string, where: Readonly<Record<string, string | number>>): TailraceError =>
   new TailraceError("embedded.postgres-failed", { what, where });
