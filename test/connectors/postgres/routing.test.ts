@@ -152,7 +152,10 @@ it("keeps a process alive that waits for a route while its connection is lost, a
   // Its next question is lost, and so is the connection.
   await until(
     async () => {
-      const rows = await database.query("SELECT FROM pg_stat_activity WHERE application_name = 'tailrace-routing'");
+      // Of this database: other test files have clients of their own on the same server.
+      const rows = await database.query(
+        "SELECT FROM pg_stat_activity WHERE application_name = 'tailrace-routing' AND datname = current_database()",
+      );
       return rows.length === 0;
     },
     30_000,
@@ -187,6 +190,12 @@ it("lets go of a source that one process has at a time: behind the work that run
     });
     story.push("ends");
   });
+  // A pause that comes first is what it would wait for.
+  await until(
+    () => story.length === 1,
+    30_000,
+    () => "the work does not begin",
+  );
   await setRoute("paused");
   await said(client, "paused");
   expect(story).toEqual(["begins at source"]);
