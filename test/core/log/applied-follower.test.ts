@@ -95,9 +95,7 @@ it("what a publisher says is heard under its group", async () => {
   expect(least(await heard.latest(never))).toBe(7);
 });
 
-it("goes on where the topic ends after it has lost its tail, or was made anew, and where it begins after its head was deleted", {
-  timeout: 120_000,
-}, async () => {
+it("goes on where the topic ends after it has lost its tail, or was made anew, and where it begins after its head was deleted", async () => {
   const { log, follower, announce } = await world([one]);
   const heardAbout = (heard: LogAppliedFollower, order: number): Promise<void> =>
     until(

@@ -52,7 +52,8 @@ describe("reading ahead", () => {
     };
     await appendRows(1, 10);
     log.log.pageRecords = 4;
-    await using reader = log.reader({ aheadBytes: 1 });
+    // However long a page takes: what a window gathers is bounded in time, and this is about what there is to gather.
+    await using reader = log.reader({ aheadBytes: 1, gatherMs: 1e9 });
     const seen: Seen[] = [];
     for await (const window of reader.windows(null, signal)) {
       seen.push(await look(window));
