@@ -140,12 +140,17 @@ test.each(["SIGKILL", "SIGSTOP"] as const)("a lease ends without whoever took it
   const { path, pipeline, stateDirectory } = fenced.file;
   const script = `import { openDuckDbFence } from "./dist/connectors/duckdb/fence/fence.js";
     const fence = openDuckDbFence(${JSON.stringify({ path, pipeline, stateDirectory })});
-    await fence.fence(1, "m", { waitMs: 20_000, leaseMs: 5_000 }, new AbortController().signal);
-    console.log("fenced"); setInterval(() => fence.renew(1, "m", 5_000), 300);`;
-  const tool = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    await fence.fence(1, "m", { waitMs: 20_000, leaseMs: 60_000 }, new AbortController().signal);
+    console.log("fenced"); await new Promise((resolve) => process.stdin.once("data", resolve));
+    await fence.renew(1, "m", 3_000);
+    console.log("renewed"); setInterval(() => fence.renew(1, "m", 3_000), 300);`;
+  const tool = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(tool, "close");
   await once(tool.stdout, "data");
+  // Under a lease that outlasts any pause of the tool; the one that is to end comes behind it.
   expect(await fenced.write()).toContain("fenced off");
+  tool.stdin.write("shorter\n");
+  await once(tool.stdout, "data");
   tool.kill(signal);
   await until(
     async () => (await fenced.write()) === null,

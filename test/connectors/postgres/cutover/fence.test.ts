@@ -118,7 +118,8 @@ test("every kind of write meets one clear error, in whatever snapshot, and the s
 test("a fence that did not hold all the time is not kept, though its lease runs again", async () => {
   await using database = await prepared();
   using fence = fenceOf(database);
-  await fence.fence(theGroup, marker, { waitMs: 1_000, leaseMs: 100 }, never);
+  await fence.fence(theGroup, marker, limits, never);
+  await fence.renew(theGroup, marker, 100);
   await until(
     async () => (await refusal(database.query("INSERT INTO parent VALUES (1, 'past the fence')"))) === null,
     30_000,
