@@ -160,7 +160,8 @@ function tailFlowTests(host: LogStoreHost): void {
         stop.abort();
         const got = await waiting;
         if (Array.isArray(got)) taken.push(...(got as readonly StoredRecord[]).map(text));
-        else expect(got).toMatchObject({ name: "AbortError" });
+        // Where an append takes longer than the wait, that is over by itself.
+        else if (got !== null) expect(got).toMatchObject({ name: "AbortError" });
         await appended;
       }
       if (taken.length < 60) taken.push(...(await take(tail, 60 - taken.length)).map(text));
