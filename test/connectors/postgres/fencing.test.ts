@@ -29,16 +29,24 @@ import { changesOf, created, deleted, updated, windowOf } from "../../support/sy
 import { readRows } from "./context.js";
 import { losingProxy } from "./proxy.js";
 
-/** Of an owner whose process does not run any more: it never beats. */
-const stoppedClock: Clock = {
-  ...systemClock,
-  delay: (ms, signal) =>
-    ms === 500
-      ? new Promise((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-        })
-      : systemClock.delay(ms, signal),
-};
+/** Of an owner whose process is stopped when the test says so: from then on it never beats. One that never did would be ended while it is looked at. */
+function stoppable(): { readonly clock: Clock; readonly stop: () => void } {
+  let isStopped = false;
+  const forEver = (signal: AbortSignal): Promise<never> =>
+    new Promise((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    });
+  const delay: Clock["delay"] = async (ms, signal) => {
+    await systemClock.delay(ms, signal);
+    if (isStopped && ms === 500) await forEver(signal);
+  };
+  return {
+    clock: { ...systemClock, delay },
+    stop: () => {
+      isStopped = true;
+    },
+  };
+}
 
 function gate(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve = (): void => {};
@@ -84,7 +92,8 @@ describe("fencing", () => {
   });
 
   it("ends a silent owner that holds the fence's row in an open transaction, and goes on where it was", async () => {
-    const asleep = await connectTarget({ url: database.url, pipeline: contractPipeline, clock: stoppedClock }, never);
+    const { clock, stop } = stoppable();
+    const asleep = await connectTarget({ url: database.url, pipeline: contractPipeline, clock }, never);
     const zombie = await Owner.of(asleep);
     const stalled = gate();
     const reached = gate();
@@ -104,6 +113,7 @@ describe("fencing", () => {
     });
     const stalling = zombie.session.apply(window, never).catch((thrown: unknown) => thrown);
     await reached.promise;
+    stop();
     // The server may still be writing what it was sent; other tests have sessions of their own on it.
     const holding = async (): Promise<boolean> => {
       const text = `SELECT count(*)::int AS n FROM pg_stat_activity
@@ -175,13 +185,15 @@ describe("fencing", () => {
   });
 
   it("the server itself ends the lock of an owner that does not beat", async () => {
-    const asleep = await connectTarget({ url: database.url, pipeline: contractPipeline, clock: stoppedClock }, never);
+    const { clock, stop } = stoppable();
+    const asleep = await connectTarget({ url: database.url, pipeline: contractPipeline, clock }, never);
     const zombie = await Owner.of(asleep);
     const locks = () =>
       database.query(
         "SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
       );
     expect(await locks()).toHaveLength(1);
+    stop();
     await expect.poll(locks, { timeout: 30_000, interval: 200 }).toHaveLength(0);
     await expect(zombie.apply(one())).rejects.toMatchObject({ code: "target.unavailable" });
     await zombie[Symbol.asyncDispose]();
