@@ -116,7 +116,7 @@ test("joined transactions come to the same rows", { timeout: 600_000 }, async ()
   expect(after).toBeLessThan(before * 0.8);
 });
 
-test("transactions of one row each become a few", { timeout: 60_000 }, async () => {
+test("transactions of one row each become a few", async () => {
   application = await DuckDbApplication.start(path);
   await application.run(
     "CREATE TABLE keyed (id INTEGER PRIMARY KEY, v INTEGER); CREATE TABLE entry (id INTEGER PRIMARY KEY); INSERT INTO keyed SELECT range, 0 FROM range(100); CHECKPOINT app",

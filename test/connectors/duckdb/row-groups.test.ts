@@ -224,7 +224,7 @@ test("whatever is done to a table, a comparison that leaves row groups out finds
   }
 });
 
-test("only row groups that changed are read", { timeout: 120_000 }, async () => {
+test("only row groups that changed are read", async () => {
   follower = new Follower(folder, tables, 1_000_000);
   const groups = 20;
   await application.run(create("plain", "") + create("keyed", ", PRIMARY KEY (id)"));
@@ -250,7 +250,7 @@ test("only row groups that changed are read", { timeout: 120_000 }, async () => 
   await expectEqual("at the end");
 });
 
-test("a list of segments that comes back with other rows behind it is not taken for the same", { timeout: 120_000 }, async () => {
+test("a list of segments that comes back with other rows behind it is not taken for the same", async () => {
   follower = new Follower(folder, tables, 1_000_000);
   await application.run(create("plain", "") + create("keyed", ", PRIMARY KEY (id)"));
   await application.run(`INSERT INTO plain SELECT ${values("range", 0)} FROM range(1500); UPDATE plain SET v = id; CHECKPOINT app`);

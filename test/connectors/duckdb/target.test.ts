@@ -146,7 +146,7 @@ it("lets UNIQUE values and keys change places, and a freed one be taken again", 
   ]);
 });
 
-it("has the file only while it writes: others may look in between, and are named when they keep it", { timeout: 60_000 }, async () => {
+it("has the file only while it writes: others may look in between, and are named when they keep it", async () => {
   await open("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)");
   await owner.apply(changesOf(back("t"), created(1, ["1"], ["1", "1"])));
   const script = `import { DuckDBInstance } from "@duckdb/node-api"; await DuckDBInstance.create(${JSON.stringify(file.path)}); console.log("open"); setInterval(() => {}, 1000)`;
