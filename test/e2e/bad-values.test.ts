@@ -43,7 +43,7 @@ describe("a value that does not fit", () => {
       const { why } = await operator.says("sink", ({ code: said }) => said === expected);
       expect(why).toMatch(/mend/i);
       operator.sql(mends);
-      await operator.caughtUp();
+      running = await operator.mended(running);
       expect(await operator.different({})).toEqual([]);
     }
     expect((await running.stop()).code).toBe(0);

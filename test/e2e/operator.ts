@@ -192,6 +192,24 @@ export class Operator implements AsyncDisposable {
     if (ended.code !== 0) throw new Error(`${ended.stdout}${ended.stderr}${(await this.tailrace("status")).stdout}`);
   }
 
+  /**
+   * Waits until all is there once a row that the sink refuses was mended: `running`, or what was started in its place. A sink looks again for some seconds
+   * and goes on by itself; one that has given up before the mend came, on a machine that has much to do, is started again, as its remedy says.
+   */
+  async mended(running: Running): Promise<Running> {
+    let isThere = false;
+    const isDecided = async (): Promise<boolean> => {
+      isThere = (await this.tailrace("wait", "caught-up", "--timeout", "2s")).code === 0;
+      return isThere || (await this.status()).services.some(({ service, state }) => service === "sink" && state === "stopped");
+    };
+    await until(isDecided, patienceMs, () => "the sink neither goes on nor stops");
+    if (isThere) return running;
+    await running.stop();
+    const again = this.run();
+    await this.caughtUp();
+    return again;
+  }
+
   /** Waits until the embedded log has forgotten what the target holds: from then on it cannot fill a target that holds nothing. */
   logHasForgotten(): Promise<void> {
     const path = join(this.folder, ".tailrace", "log.db");
