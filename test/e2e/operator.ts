@@ -210,6 +210,13 @@ export class Operator implements AsyncDisposable {
     return again;
   }
 
+  /** Pauses, and waits until the sink has heard of it: what is written from now on is not applied. */
+  async paused(): Promise<void> {
+    await this.answer("pause");
+    await this.answer("wait", "state=paused");
+    await this.says("sink", ({ state }) => state === "paused");
+  }
+
   /** Waits until the embedded log has forgotten what the target holds: from then on it cannot fill a target that holds nothing. */
   logHasForgotten(): Promise<void> {
     const path = join(this.folder, ".tailrace", "log.db");

@@ -16,8 +16,7 @@ describe("a table that changes while the pipeline runs", () => {
       await operator.caughtUp();
     };
 
-    await operator.answer("pause");
-    await operator.answer("wait", "state=paused");
+    await operator.paused();
     operator.sql("INSERT INTO orders (customer, note) VALUES (1, 'in the words of before'); DELETE FROM orders WHERE id = 77");
     operator.sql(`ALTER TABLE orders ADD COLUMN extra TEXT NOT NULL DEFAULT 'none'; ALTER TABLE customers RENAME COLUMN name TO title;
       UPDATE orders SET extra = 'some' WHERE id < 10; INSERT INTO customers VALUES (4, 'Di')`);
@@ -50,8 +49,7 @@ describe("a table that changes while the pipeline runs", () => {
     await restart();
     expect(await operator.different()).toEqual([]);
 
-    await operator.answer("pause");
-    await operator.answer("wait", "state=paused");
+    await operator.paused();
     operator.sql(
       "INSERT INTO later VALUES (3, 3); UPDATE later SET customer = 1 WHERE id = 2; UPDATE orders SET note = 'last' WHERE id = 4",
     );
