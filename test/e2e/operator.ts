@@ -134,9 +134,20 @@ export class Operator implements AsyncDisposable {
     return answerOf(ended);
   }
 
-  /** As where writes may wait and a target may be behind for long: how long it takes here says how busy the machine is. */
-  cutover(verb: "plan" | "rehearse" | "run", ...words: readonly string[]): Promise<Record<string, unknown>> {
-    return this.answer("cutover", verb, "--max-lag", "60s", "--max-pause", "60s", ...words);
+  /**
+   * As where writes may wait and a target may be behind for long: how long it takes here says how busy the machine is. And as somebody who looks at the gates
+   * before: a pipeline has caught up before the service that carries changes back has so much as begun, and without that one no cutover does.
+   */
+  async cutover(verb: "plan" | "rehearse" | "run", ...words: readonly string[]): Promise<Record<string, unknown>> {
+    const patient = ["--max-lag", "60s", "--max-pause", "60s", ...words];
+    const seen = { said: "" };
+    const areOpen = async (): Promise<boolean> => {
+      const { code, stdout, stderr } = await this.tailrace("cutover", "preflight", ...patient);
+      seen.said = `${stdout}${stderr}`;
+      return code === 0;
+    };
+    await until(areOpen, patienceMs, () => `the gates of a cutover stay shut: ${seen.said}`);
+    return await this.answer("cutover", verb, ...patient);
   }
 
   rollback(verb: "plan" | "run", ...words: readonly string[]): Promise<Record<string, unknown>> {
