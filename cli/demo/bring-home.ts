@@ -28,7 +28,13 @@ export async function bringHome(
 ): Promise<{ readonly said: string; readonly value: BroughtHome }> {
   const { settings, file, say } = options;
   return await withCutoverOf(
-    { settings, limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4 }, tell: () => {}, wayBack: true, groupOf: firstGroup },
+    {
+      settings,
+      limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4, fenceWaitMs: maxPauseMs / 4 },
+      tell: () => {},
+      wayBack: true,
+      groupOf: firstGroup,
+    },
     signal,
     async ({ parts, url }) => {
       await using application = RoutedApplication.start(options, url.reveal());

@@ -37,7 +37,13 @@ export async function switchOver(
 ): Promise<{ readonly said: string; readonly value: SwitchedOver }> {
   const { settings, say } = options;
   return await withCutoverOf(
-    { settings, limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4 }, tell: () => {}, wayBack: true, groupOf: firstGroup },
+    {
+      settings,
+      limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4, fenceWaitMs: maxPauseMs / 4 },
+      tell: () => {},
+      wayBack: true,
+      groupOf: firstGroup,
+    },
     signal,
     async ({ parts, url, verifier }) => {
       await using application = RoutedApplication.start(options, url.reveal());
