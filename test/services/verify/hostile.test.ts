@@ -39,14 +39,14 @@ test(`${sweeps} sweeps under a hostile application raise no false alarm (seed ${
   await application.start({ seed, triggers: true, big: 500, rate });
   it.two.run();
   let changes = 0;
-  for (let i = 0; i < sweeps; i++) {
+  // However fast they are: without changes that come meanwhile they prove nothing.
+  for (let i = 0; i < sweeps || changes <= sweeps * 20; i++) {
     const before = file.newestSeq();
     const { tables } = await it.verify({ rowsPerScope: 200 });
     expect(await it.said()).toEqual([]);
     expect(tables.filter(({ missing, extra, changed, unsettled }) => missing + extra + changed + unsettled > 0)).toEqual([]);
     changes += file.newestSeq() - before;
   }
-  expect(changes).toBeGreaterThan(sweeps * 20);
   // Money that nobody touched is not missing; money that somebody moved at the target is.
   await it.two.database.query("UPDATE tx_ledger SET kind = kind || '?' WHERE id = 0");
   await it.verify({ rowsPerScope: 200 });
