@@ -76,16 +76,19 @@ it("a lost slot is said, opened anew without a restart, and all that the file ha
     for (const statement of missed) await client.query(statement);
     const said = await operator.says("reverse", ({ code }) => code === "source.slot-lost");
     expect(said.state).toBe("stopped");
-    const status = await operator.status();
-    expect(status.needsPerson.join()).toMatch(/reverse stopped.*tailrace cutover reopen/s);
-    expect(status.next).toEqual(["tailrace cutover reopen"]);
+    await expect
+      .poll(() => operator.status(), { timeout: 120_000 })
+      .toMatchObject({
+        needsPerson: expect.arrayContaining([expect.stringMatching(/reverse stopped.*tailrace cutover reopen/s)]) as unknown,
+        next: ["tailrace cutover reopen"],
+      });
     expect(await operator.refusal("rollback", "run")).toMatchObject({ exit: 7, code: "cutover.refused" });
     // Customers 1, 2, 3 and 5, the orders of 3, those that are gone and those that came.
     expect(await operator.answer("cutover", "reopen")).toMatchObject({ kind: "CutoverReopen", told: 4 + 75 + 8 + 100 });
     await operator.caughtUp();
     expect(await operator.different({})).toEqual([]);
     expect(await operator.answer("verify", "run")).toMatchObject({ outcome: "equal" });
-    expect(await operator.status()).toMatchObject({ state: "switched", needsPerson: [] });
+    await expect.poll(() => operator.status(), { timeout: 120_000 }).toMatchObject({ state: "switched", needsPerson: [] });
 
     // The same of a log that was taken away while nobody read it, which takes some time to bring about.
     if (isLong) {
