@@ -152,7 +152,7 @@ function partsOf(sides: TwoSides, comparer: RowComparer): CutoverParts {
     }),
     hooks: { tell: () => Promise.resolve() },
     newMarker: () => markerId(`marker ${++markers}`),
-    limits: { ...defaultLimits, pauseMs: 60_000, leaseMs: 20_000, fenceWaitMs: 10_000 },
+    limits: { ...defaultLimits, pauseMs: 60_000, leaseMs: 20_000, fenceWaitMs: 30_000 },
     tell: () => {},
     at: () => Promise.resolve(),
   };
