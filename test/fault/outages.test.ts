@@ -5,7 +5,7 @@ import { startKafka } from "../support/kafka.js";
 import { kafkaJars } from "../support/kafka-jars.js";
 import { until } from "../support/oracles/until.js";
 import { TcpProxy } from "../support/tcp-proxy.js";
-import { caughtUp, judge, watch } from "./harness/judge.js";
+import { caughtUp, judge, watch, watched } from "./harness/judge.js";
 import { TestPipeline } from "./harness/pipeline.js";
 import type { Role } from "./harness/role-process.js";
 
@@ -24,6 +24,7 @@ describe("a long outage", () => {
     await says(pipeline, "sink", "target.unavailable");
     await away(pipeline);
     await pipeline.proxy?.up();
+    await watched(pipeline, watcher);
     await pipeline.application.stop();
     await caughtUp(pipeline);
     expect(await judge(pipeline, { watcher })).toEqual([]);
@@ -45,6 +46,7 @@ describe("a long outage", () => {
       await says(pipeline, "sink", "log.unavailable");
       await away(pipeline);
       await broker.restart();
+      await watched(pipeline, watcher);
       await pipeline.application.stop();
       await caughtUp(pipeline);
       expect(await judge(pipeline, { watcher })).toEqual([]);

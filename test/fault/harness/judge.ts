@@ -7,6 +7,7 @@ import { until } from "../../support/oracles/until.js";
 import { Watcher } from "../../support/oracles/watcher.js";
 import { stretched } from "./pace.js";
 import { names, type TestPipeline } from "./pipeline.js";
+import { knownPlace } from "./place.js";
 
 /** Without any progress for so long, it hangs. With progress a slow machine may take longer. */
 export const livenessMs = 30_000;
@@ -25,7 +26,7 @@ export const watch = (pipeline: Pick<TestPipeline, "url" | "name">): Watcher =>
  * O6: everything that is committed now reaches the target in time, or the wait says where it hangs. The application stands still.
  * `history`: the least that must be reached, for a past that was replaced.
  */
-export async function caughtUp(pipeline: Followed, { withinMs = livenessMs, history = 0 } = {}): Promise<void> {
+export async function caughtUp(pipeline: Followed, { history = 0 } = {}): Promise<void> {
   const seen = { place: "nothing", since: performance.now() };
   const done = async (): Promise<boolean> => {
     pipeline.revive();
@@ -34,8 +35,8 @@ export async function caughtUp(pipeline: Followed, { withinMs = livenessMs, hist
     const now = `${JSON.stringify(place)}, the capture log ends at ${newest}`;
     if (now !== seen.place) seen.since = performance.now();
     seen.place = now;
-    if (performance.now() - seen.since > stretched(withinMs))
-      throw new Error(`nothing has moved for ${withinMs} ms: ${now}\n${pipeline.describe()}`);
+    if (performance.now() - seen.since > stretched(livenessMs))
+      throw new Error(`nothing has moved for ${livenessMs} ms: ${now}\n${pipeline.describe()}`);
     return place !== null && place.phase === "streaming" && place.repairs === 0 && place.history >= history && place.order >= newest;
   };
   await until(done, longestMs, () => `the target did not catch up: it is at ${seen.place}\n${pipeline.describe()}`);
@@ -49,29 +50,48 @@ export async function streaming(pipeline: TestPipeline): Promise<void> {
   await until(done, longestMs, () => `the snapshot does not end\n${pipeline.describe()}`);
 }
 
+/** Fewer glances at the streaming phase would prove nothing. */
+const glancesLeast = 100;
+
+/** Until the watcher has looked often enough: a machine that stalls takes its time as well, and time alone promises no number. */
+export async function watched(pipeline: Pick<TestPipeline, "revive">, watcher: Watcher): Promise<void> {
+  const enough = (): boolean => {
+    pipeline.revive();
+    return watcher.looked >= glancesLeast;
+  };
+  await until(enough, longestMs, () => `the watcher saw the streaming phase only ${watcher.looked} times`);
+}
+
 export interface Judged {
   readonly watcher?: Watcher;
   /** Restored pasts take acknowledged transactions back; then the ledger says nothing. */
   readonly ledger?: boolean;
   /** The only one there may be, when nobody replaced the source's past. */
   readonly history?: number;
-  /** How often the watcher has to have looked at the least: fewer glances at the streaming phase would prove nothing. */
+  /** How often the watcher has to have looked at the least. */
   readonly glances?: number;
 }
 
 /** Call when caught up and the application has stopped. Ends the services. */
 export async function judge(
   pipeline: TestPipeline,
-  { watcher, ledger = true, history, glances = 100 }: Judged = {},
+  { watcher, ledger = true, history, glances = glancesLeast }: Judged = {},
 ): Promise<readonly string[]> {
   const faults: string[] = [];
-  const watched = await watcher?.stop();
-  if (watched !== undefined) {
-    faults.push(...watched.faults.map((fault) => `seen from outside: ${fault}`));
-    if (watched.looked < glances) faults.push(`the watcher saw the streaming phase only ${watched.looked} times`);
+  // What it has seen may all lie behind it by now: then it looks on until it has looked often enough, and one that never does is a fault.
+  if (watcher !== undefined)
+    await until(
+      () => watcher.looked >= glances,
+      livenessMs,
+      () => "",
+    ).catch(() => {});
+  const seen = await watcher?.stop();
+  if (seen !== undefined) {
+    faults.push(...seen.faults.map((fault) => `seen from outside: ${fault}`));
+    if (seen.looked < glances) faults.push(`the watcher saw the streaming phase only ${seen.looked} times`);
   }
   faults.push(...(await judgeRows(pipeline, { ledger })));
-  if (history !== undefined && (await pipeline.place())?.history !== history) faults.push("the source took its past for another one");
+  if (history !== undefined && (await knownPlace(pipeline)).history !== history) faults.push("the source took its past for another one");
   faults.push(...(await boundsFaults(pipeline)));
   return faults;
 }

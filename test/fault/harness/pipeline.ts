@@ -17,6 +17,8 @@ import type { PostgresServer } from "../../support/postgres-server.js";
 import { BoundsWatch } from "../../support/oracles/process-bounds.js";
 import type { TcpProxy } from "../../support/tcp-proxy.js";
 import type { Names } from "../../support/oracles/tables-equal.js";
+import { until } from "../../support/oracles/until.js";
+import { stretched } from "./pace.js";
 import { newestCaptured, type Place, placeAtTarget } from "./place.js";
 import { builtCommand, type Role, RoleProcess } from "./role-process.js";
 
@@ -170,6 +172,15 @@ export class TestPipeline implements AsyncDisposable {
     const successor = this.start(role);
     if (lockLost) this.#rivals.add(successor);
     return { zombie, successor };
+  }
+
+  /** Waits until a process has stopped itself at its crash point. */
+  async stopped(process: RoleProcess): Promise<void> {
+    await until(
+      () => process.isStopped(),
+      stretched(60_000),
+      () => `${process.name} does not come to its point\n${this.describe()}`,
+    );
   }
 
   /** The one that was stopped has outlived its successor. */

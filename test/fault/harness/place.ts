@@ -1,6 +1,7 @@
 /** How far a pipeline is, asked of both ends without its help. */
 import Database from "better-sqlite3";
 import { Client } from "pg";
+import { until } from "../../support/oracles/until.js";
 
 export interface Place {
   readonly phase: string | null;
@@ -37,6 +38,18 @@ export async function placeAtTarget(url: string, pipeline: string): Promise<Plac
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+/** Where the target is, once a window was applied: asked again until a server answers that got no time for longer than a connection waits. */
+export async function knownPlace(pipeline: { place(): Promise<Place | null> }): Promise<Place> {
+  const found: { place: Place | null } = { place: null };
+  await until(
+    async () => (found.place = await pipeline.place()) !== null,
+    120_000,
+    () => "the target does not say where it is",
+  );
+  if (found.place === null) throw new Error("the place was lost");
+  return found.place;
 }
 
 /** Newest row of the capture log. */

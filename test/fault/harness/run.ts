@@ -2,7 +2,7 @@
 import type { KafkaBroker } from "../../support/kafka.js";
 import { PostgresServer } from "../../support/postgres-server.js";
 import { alive, carryOut, describePlan, planFaults } from "./faults.js";
-import { caughtUp, judge, streaming, watch } from "./judge.js";
+import { caughtUp, judge, streaming, watch, watched } from "./judge.js";
 import { bigRows, fullSpeed } from "./pace.js";
 import { TestPipeline } from "./pipeline.js";
 import { type RunRecord, Tally } from "./tally.js";
@@ -43,6 +43,7 @@ export async function faultRun({ seed, faults, broker, rate = fullSpeed(), serve
     await carryOut(plan.slice(0, early), ground);
     await streaming(pipeline);
     await carryOut(plan.slice(early), ground);
+    await watched(pipeline, watcher);
     await application.stop();
     await caughtUp(pipeline);
     end.found = await judge(pipeline, { watcher, history: 1 });

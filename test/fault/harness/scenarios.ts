@@ -10,12 +10,10 @@ import { alive } from "./faults.js";
 import { caughtUp, judge, watch } from "./judge.js";
 import { stretched } from "./pace.js";
 import type { TestPipeline } from "./pipeline.js";
-import type { RoleProcess } from "./role-process.js";
+import { knownPlace } from "./place.js";
 
 export type Scenario = (pipeline: TestPipeline, seed: number) => Promise<readonly string[]>;
 
-/** A machine that does other things as well must not look like a pipeline that hangs. */
-const patience = { withinMs: 8_000 };
 const transactions = 250;
 
 export const scenarios = {
@@ -26,7 +24,7 @@ export const scenarios = {
     watcher.start();
     await pipeline.application.start({ seed, rate: 150, transactions: 2 * transactions, big: 200 });
     await pipeline.application.finished();
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { watcher, history: 1 });
   },
 
@@ -34,14 +32,14 @@ export const scenarios = {
   "a transaction that changes nothing": async (pipeline, seed) => {
     await begin(pipeline);
     await write(pipeline, seed, 50);
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     const before = pipeline.newestCaptured();
     sql(
       pipeline,
       "INSERT OR IGNORE INTO person (id, email, handle, version) SELECT 9999, email, 'nobody', 1 FROM person WHERE email IS NOT NULL LIMIT 1",
     );
     if (pipeline.newestCaptured() === before) return ["the scenario is wrong: nothing was logged"];
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { history: 1 });
   },
 
@@ -53,8 +51,8 @@ export const scenarios = {
     await pipeline.process("sink")?.kill();
     const first = pipeline.start("sink", { point: "sink.commit-before", pass: 2, how: "stop" });
     await pipeline.application.start({ seed, rate: 150, big: 200 });
-    await stopped(pipeline, first);
-    const before = (await pipeline.place())?.order ?? 0;
+    await pipeline.stopped(first);
+    const before = (await knownPlace(pipeline)).order;
     pipeline.replace("sink");
     const ahead = async (): Promise<boolean> => {
       pipeline.revive();
@@ -62,11 +60,11 @@ export const scenarios = {
     };
     await until(ahead, stretched(30_000), () => `the successor does not take over\n${pipeline.describe()}`);
     await pipeline.application.stop();
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     first.continue();
     await alive(pipeline, stretched(800));
     await pipeline.bury();
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { watcher, history: 1 });
   },
 
@@ -85,7 +83,7 @@ export const scenarios = {
     } finally {
       await locker.end();
     }
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { history: 1 });
   },
 
@@ -101,7 +99,7 @@ export const scenarios = {
       () => `the sink lives on\n${pipeline.describe()}`,
     );
     await pipeline.application.finished();
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { history: 1 });
   },
 
@@ -117,7 +115,7 @@ export const scenarios = {
     await pipeline.process("source")?.kill();
     const first = pipeline.start("source", { point: "source.produce-before", pass: 3, how: "stop" });
     await pipeline.application.start({ seed, rate: 150, big: 200 });
-    await stopped(pipeline, first);
+    await pipeline.stopped(first);
     pipeline.replace("source", { lockLost: true });
     const newest = pipeline.newestCaptured();
     const ahead = async (): Promise<boolean> => {
@@ -129,7 +127,7 @@ export const scenarios = {
     await alive(pipeline, stretched(800));
     await pipeline.application.stop();
     await pipeline.bury();
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { history: 1 });
   },
 
@@ -146,7 +144,7 @@ export const scenarios = {
     const asked = await pipeline.tailrace("snapshot", "bulk");
     if (asked.code !== 0) return [`snapshot bulk ended with ${asked.code}: ${asked.stderr}`];
     await write(pipeline, seed, 20);
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { history: 1 });
   },
 
@@ -156,32 +154,24 @@ export const scenarios = {
     const yesterday = `${pipeline.file}.yesterday`;
     await backup(pipeline.file, yesterday);
     await write(pipeline, seed, transactions);
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     await pipeline.stopServices();
     for (const suffix of ["-wal", "-shm"]) rmSync(`${pipeline.file}${suffix}`, { force: true });
     copyFileSync(yesterday, pipeline.file);
     await write(pipeline, seed + 1, 2 * transactions);
     pipeline.start("source");
     pipeline.start("sink");
-    await caughtUp(pipeline, patience);
+    await caughtUp(pipeline);
     return judge(pipeline, { ledger: false, history: 2 });
   },
 } as const satisfies Record<string, Scenario>;
 export type ScenarioName = keyof typeof scenarios;
 
-async function stopped(pipeline: TestPipeline, process: RoleProcess): Promise<void> {
-  await until(
-    () => process.isStopped(),
-    stretched(30_000),
-    () => `${process.name} does not come to its point\n${pipeline.describe()}`,
-  );
-}
-
 async function begin(pipeline: TestPipeline): Promise<void> {
   await pipeline.apply();
   pipeline.start("source");
   const sink = pipeline.start("sink");
-  await caughtUp(pipeline, patience);
+  await caughtUp(pipeline);
   // Indexes and keys are built after the snapshot's last window.
   await until(
     () => sink.lastLines.some((line) => line.includes('"sink.finished"')),
@@ -219,7 +209,7 @@ async function loseTail(pipeline: TestPipeline, seed: number, tables: readonly s
   await pipeline.process("sink")?.kill();
   await write(pipeline, seed, transactions);
   await allInLog(pipeline);
-  const oldest = (await pipeline.place())?.order ?? 0;
+  const oldest = (await knownPlace(pipeline)).order;
   await untilOrLate(() => pipeline.oldestCaptured() > oldest + 1);
   await pipeline.process("source")?.kill();
   const db = openLogFile(pipeline);
@@ -242,7 +232,7 @@ async function loseTail(pipeline: TestPipeline, seed: number, tables: readonly s
   await allInLog(pipeline);
   await untilOrLate(() => firstInLog(pipeline, "account") > 1);
   pipeline.start("sink");
-  await caughtUp(pipeline, patience);
+  await caughtUp(pipeline);
   return judge(pipeline, { history: 1 });
 }
 
