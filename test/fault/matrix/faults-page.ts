@@ -10,7 +10,7 @@ export function faultsPage(): string {
     "What happens when something goes wrong that is not Tailrace's to decide? Each line here is a test: the fault is made on real databases, brokers and",
     "files while an application writes, and ends in exact continuation or in a stop with a code that names cause and remedy, within 30 s. Afterwards the",
     "oracles ([guarantees](guarantees.md)) must find both sides equal, every transaction once, nothing half visible. Codes are what may be said meanwhile:",
-    "[errors](errors.md) says what each means.",
+    "[errors](errors.md) says what each means. Where the machine gives a process no time for seconds, sessions may be lost and begun again besides.",
     "",
     "`long`: only with `TAILRACE_TEST_LONG=1`. `root`: needs root, for a small file system. Both are counted as skipped by name otherwise.",
     ...areas.flatMap(({ title, test, passing = [], cases }) => [

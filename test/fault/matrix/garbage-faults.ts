@@ -3,10 +3,10 @@ import { randomBytes, randomInt } from "node:crypto";
 import type { ErrorCode } from "../../../core/errors.js";
 import type { FaultArea, FaultCase } from "./fault-case.js";
 import type { Ground } from "./ground.js";
-import { type BrokerChain, KafkaGround } from "./kafka-ground.js";
+import { type BrokerChain, brokerPassing, KafkaGround } from "./kafka-ground.js";
 
 type Bytes = { readonly key: Buffer | null; readonly value: Buffer };
-const passing: readonly ErrorCode[] = ["log.append-failed", "log.tail-lost", "log.cut-voided"];
+const passing: readonly ErrorCode[] = [...brokerPassing, "log.tail-lost", "log.cut-voided"];
 
 /** `make`: from the newest record of ours. */
 function garbage(what: string, code: ErrorCode, make: (ours: Bytes) => Bytes): FaultCase<KafkaGround> {

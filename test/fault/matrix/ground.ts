@@ -32,6 +32,7 @@ import { caughtUp, judgeRows, watch } from "../harness/judge.js";
 import { mapped } from "../harness/pipeline.js";
 import { stretched } from "../harness/pace.js";
 import { newestCaptured, type Place, placeAtTarget } from "../harness/place.js";
+import { Stalls } from "./stalls.js";
 
 export type Role = "source" | "sink";
 export interface GroundOptions {
@@ -58,6 +59,7 @@ export class Ground implements AsyncDisposable {
   readonly #running = new Map<Role, Running>();
   readonly #heard: { code: ErrorCode; service: string }[] = [];
   readonly #lines: string[] = [];
+  readonly #stalls = new Stalls();
   #watcher: Watcher | null = null;
   #seed = 0;
   /** The least history that counts as caught up. */
@@ -143,6 +145,11 @@ export class Ground implements AsyncDisposable {
     for (const role of ["source", "sink"] as const) if (!this.#runs(role)) await this.start(role);
   }
 
+  /** The capture log's order up to which the log has the rows; -1: the source does not know yet. */
+  relayed(): number {
+    return Number(this.#running.get("source")?.service.status().position?.split(":")[1] ?? -1);
+  }
+
   /** Waits until it is at work: its log answers, and it has its place there. */
   async atWork(role: Role): Promise<void> {
     await until(
@@ -185,6 +192,7 @@ export class Ground implements AsyncDisposable {
   begin({ watched = true } = {}): void {
     this.#heard.length = 0;
     this.#lines.length = 0;
+    this.#stalls.begin();
     if (!watched) return;
     this.#watcher = watch(this);
     this.#watcher.start();
@@ -192,6 +200,11 @@ export class Ground implements AsyncDisposable {
 
   heard(): ReadonlySet<ErrorCode> {
     return new Set(this.#heard.map(({ code }) => code));
+  }
+
+  /** What a case may hear though it is not about it: the machine has stalled, and what depends on answers in time was lost. */
+  excused(): readonly ErrorCode[] {
+    return this.#stalls.excused(this.application.report().slowestMs);
   }
 
   /** The newest lines of both services' logs. */
@@ -208,6 +221,10 @@ export class Ground implements AsyncDisposable {
   async says(role: Role, ...codes: readonly ErrorCode[]): Promise<void> {
     const wanted = (): boolean => this.#heard.some(({ code, service }) => service === role && codes.includes(code));
     await until(wanted, livenessMs(), () => `${role} does not say ${codes.join(" or ")}\n${this.describe()}`);
+  }
+
+  hasStopped(role: Role): boolean {
+    return this.#ended(role) !== null;
   }
 
   /** A service ends within the time because a person is needed, with one of the codes. */
@@ -267,6 +284,7 @@ export class Ground implements AsyncDisposable {
     await this.application.kill();
     await this.#watcher?.stop();
     await this.stop();
+    this.#stalls[Symbol.dispose]();
     await this.database[Symbol.asyncDispose]();
     if (this.options.folder === undefined) rmSync(this.folder, { recursive: true, force: true });
   }

@@ -2,12 +2,16 @@
 import { closeSync, openSync, readdirSync, ftruncateSync, fstatSync } from "node:fs";
 import { join } from "node:path";
 import { type Admin, Kafka, logLevel } from "kafkajs";
+import type { ErrorCode } from "../../../core/errors.js";
 import { type KafkaBroker, startKafka } from "../../support/kafka.js";
 import { freePorts } from "../../support/ports.js";
 import { type KafkaProxy, startKafkaProxy } from "../../support/kafka-proxy.js";
 import { TcpProxy } from "../../support/tcp-proxy.js";
 import type { FaultGround } from "./fault-case.js";
 import { Ground } from "./ground.js";
+
+/** What sessions say that end with a broker which got no time for some seconds, and are begun again. */
+export const brokerPassing: readonly ErrorCode[] = ["log.unavailable", "session.stuck", "log.append-failed"];
 
 export interface BrokerChain extends AsyncDisposable {
   readonly broker: KafkaBroker;
