@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import type { FaultGround } from "./fault-case.js";
+import { knownPlace } from "../harness/place.js";
 import { Ground } from "./ground.js";
 
 export class FileGround implements FaultGround {
@@ -32,7 +33,14 @@ export class FileGround implements FaultGround {
   }
 
   async allIsReadAgain(): Promise<void> {
-    this.ground.history = ((await this.ground.place())?.history ?? 0) + 1;
+    this.ground.history = (await knownPlace(this.ground)).history + 1;
+  }
+
+  /** While it is held, nothing that is committed comes out of the -wal file into the database, whoever makes a checkpoint. */
+  holdCheckpoints(): Disposable {
+    const reader = new Database(this.file, { readonly: true });
+    reader.exec("BEGIN; SELECT count(*) FROM account");
+    return { [Symbol.dispose]: () => void reader.close() };
   }
 
   removeSides(): void {

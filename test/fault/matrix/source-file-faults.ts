@@ -143,15 +143,18 @@ const cases: readonly FaultCase<FileGround>[] = [
     run: async (on) => {
       const { ground } = on;
       on.checkpoint();
-      await ground.writing(200);
-      const before = ground.newestCaptured();
-      await until(
-        () => ground.newestCaptured() > before + 100,
-        livenessMs(),
-        () => "the application writes nothing",
-      );
-      await ground.stop("source");
-      await ground.application.kill();
+      {
+        using _ = on.holdCheckpoints();
+        const before = ground.newestCaptured();
+        await ground.writing(200);
+        await until(
+          () => ground.relayed() > before + 100,
+          livenessMs(),
+          () => `nothing is carried over\n${ground.describe()}`,
+        );
+        await ground.stop("source");
+        await ground.application.kill();
+      }
       on.removeSides();
       await on.pastGoesBack();
       await ground.start("source");
