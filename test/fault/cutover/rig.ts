@@ -9,6 +9,7 @@ import type { CutoverState } from "../../../core/cutover/states.js";
 import { start } from "../../cli/command.js";
 import { Operator } from "../../e2e/operator.js";
 import { until } from "../../support/oracles/until.js";
+import { killRoleOnceThere } from "./run-struck.js";
 
 export type Victim = "tool at a point" | "tool" | "tool stopped" | "source" | "sink" | "sessions" | "broker" | "postgres" | "nobody";
 export interface Strike {
@@ -248,7 +249,7 @@ export class Rig implements AsyncDisposable {
         return;
       case "source":
       case "sink":
-        process.kill(await this.#pidOf(victim), "SIGKILL");
+        await killRoleOnceThere(this.operator, victim);
         return;
       case "sessions":
         await this.#endSessions();
@@ -286,14 +287,6 @@ export class Rig implements AsyncDisposable {
     } finally {
       db.close();
     }
-  }
-
-  async #pidOf(role: "source" | "sink"): Promise<number> {
-    const answer = await fetch(`http://127.0.0.1:${this.operator.port}/status`);
-    const { processes } = (await answer.json()) as { processes: { role: string; pid: number | null }[] };
-    const pid = processes.find((one) => one.role === role)?.pid ?? null;
-    if (pid === null) throw new Error(`${role} does not run`);
-    return pid;
   }
 
   /** What a restart of the server is to everybody who is connected. */

@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import type { CutoverState } from "../../../core/cutover/states.js";
 import { start } from "../../cli/command.js";
 import type { Operator } from "../../e2e/operator.js";
+import { until } from "../../support/oracles/until.js";
 
 export interface ToolStrike {
   /** `tool`, `tool at a point` (it kills itself right before or after the step is written down), a role, or one of `others`. */
@@ -42,9 +43,25 @@ export async function runStruck(operator: Operator, { words, strike, others = {}
   return tool.child.exitCode;
 }
 
-async function killRole(operator: Operator, role: string): Promise<void> {
+/** Kills what `run` has for the role now; false: nothing, or it has ended by itself just now. */
+export async function killRole(operator: Operator, role: string): Promise<boolean> {
   const answer = await fetch(`http://127.0.0.1:${operator.port}/status`);
   const { processes } = (await answer.json()) as { processes: { role: string; pid: number | null }[] };
   const pid = processes.find((process) => process.role === role)?.pid ?? null;
-  if (pid !== null) process.kill(pid, "SIGKILL");
+  if (pid === null) return false;
+  try {
+    return process.kill(pid, "SIGKILL");
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw thrown;
+  }
+}
+
+/** As above, and waits for one that is being started again. */
+export function killRoleOnceThere(operator: Operator, role: string): Promise<void> {
+  return until(
+    () => killRole(operator, role),
+    60_000,
+    () => `${role} does not run`,
+  );
 }

@@ -12,6 +12,7 @@ import { Operator } from "../../e2e/operator.js";
 import { randomOf } from "../../support/hostile/random.mjs";
 import { until } from "../../support/oracles/until.js";
 import { PostgresServer } from "../../support/postgres-server.js";
+import { killRoleOnceThere } from "../cutover/run-struck.js";
 
 const seed = Number(process.env["TAILRACE_FAULT_SEED"] ?? randomInt(1, 1_000_000));
 const strikes = Number(process.env["TAILRACE_WAY_BACK_STRIKES"] ?? 4);
@@ -174,9 +175,9 @@ async function strike(
 ): Promise<void> {
   switch (victim) {
     case "reverse":
-      return killRole(operator, "reverse");
+      return killRoleOnceThere(operator, "reverse");
     case "forward sink":
-      return killRole(operator, "sink");
+      return killRoleOnceThere(operator, "sink");
     case "sessions":
       await server.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type IN ('client backend', 'walsender')",
@@ -188,20 +189,6 @@ async function strike(
       await server.restart();
       return;
   }
-}
-
-async function killRole(operator: Operator, role: string): Promise<void> {
-  await until(
-    async () => {
-      const answer = await fetch(`http://127.0.0.1:${operator.port}/status`);
-      const { processes } = (await answer.json()) as { processes: { role: string; pid: number | null }[] };
-      const pid = processes.find((one) => one.role === role)?.pid ?? null;
-      if (pid !== null) process.kill(pid, "SIGKILL");
-      return pid !== null;
-    },
-    30_000,
-    () => `${role} does not run`,
-  );
 }
 
 async function asked<T>(operator: Operator, sql: string): Promise<readonly T[]> {
