@@ -3,9 +3,15 @@ import type { Control, Phase } from "../../core/contracts/change.js";
 import type { WindowPart } from "../../core/contracts/log.js";
 import type { Batch } from "../../core/contracts/source.js";
 import type { TargetSession } from "../../core/contracts/target.js";
+import { TailraceError } from "../../core/errors.js";
 import { theGroup } from "../../core/vocabulary/ids.js";
 import type { Position } from "../../core/vocabulary/position.js";
 import { windowOf } from "./synthetic-window.js";
+
+/** PostgreSQL ends the session of an owner that was silent for five seconds, as on a machine that stalls: then a new one is as good. */
+export const isOfTheSession = (thrown: unknown): boolean =>
+  thrown instanceof TailraceError &&
+  (thrown.verdict === "stand-by" || thrown.code === "target.unavailable" || thrown.code === "target.undecided");
 
 export interface TakenWindow {
   readonly parts: readonly WindowPart[];

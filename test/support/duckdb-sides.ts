@@ -15,8 +15,8 @@ import type { Target, TargetSession } from "../../core/contracts/target.js";
 import { makePlan, type PlanRequest } from "../../core/plan/make-plan.js";
 import { Secret } from "../../core/secret.js";
 import { markerId, type TableId, theGroup, writerEpoch } from "../../core/vocabulary/ids.js";
-import type { Position } from "../../core/vocabulary/position.js";
-import { applyWindow, takeBatch, type TakenWindow } from "./apply-batch.js";
+import { comparePositions, type Position } from "../../core/vocabulary/position.js";
+import { applyWindow, isOfTheSession, takeBatch, type TakenWindow } from "./apply-batch.js";
 import { DuckDbFile, engineProgram } from "./duckdb.js";
 import { freshBeginning } from "./follower.js";
 import { freshDatabase, type TestDatabase } from "./postgres.js";
@@ -26,7 +26,7 @@ const never = new AbortController().signal;
 interface Parts {
   readonly source: DuckDbSource;
   readonly target: Target;
-  readonly session: TargetSession;
+  session: TargetSession;
   readonly text: TargetTextAsker;
 }
 
@@ -93,12 +93,27 @@ export class DuckDbSides implements AsyncDisposable {
   async sync(): Promise<Position> {
     do await this.told();
     while (this.parts.source.progress().some(({ state }) => state !== "done"));
-    for (let window = this.#waiting.shift(); window !== undefined; window = this.#waiting.shift()) {
-      await applyWindow(this.parts.session, window, never);
+    for (let window = this.#waiting[0]; window !== undefined; window = this.#waiting[0]) {
+      try {
+        await applyWindow(this.parts.session, window, never);
+        this.#waiting.shift();
+      } catch (thrown) {
+        if (!isOfTheSession(thrown)) throw thrown;
+        await this.#anotherSession();
+      }
     }
     const { applied } = this.parts.session;
     if (applied === null) throw new Error("nothing was applied");
     return applied.position;
+  }
+
+  /** What its COMMIT has brought through is not to be applied again. */
+  async #anotherSession(): Promise<void> {
+    await this.parts.session[Symbol.asyncDispose]();
+    this.parts.session = await this.parts.target.own({ group: theGroup, direction: "forward", takeoverMs: 30_000 }, never);
+    const { applied } = this.parts.session;
+    const [first] = this.#waiting;
+    if (applied !== null && first !== undefined && comparePositions(applied.position, first.to) >= 0) this.#waiting.shift();
   }
 
   async #replicate(): Promise<void> {

@@ -23,6 +23,8 @@ export interface Place {
   readonly url: string;
   readonly pipeline: string;
 }
+/** Whoever holds the file's write lock may get no time for a while. */
+const writePatienceMs = 60_000;
 type Counted = "source" | "target" | "main";
 
 export class TwoGroups implements AsyncDisposable {
@@ -47,7 +49,7 @@ export class TwoGroups implements AsyncDisposable {
     const client = new Client({ connectionString: url });
     await client.connect();
     const route = await openRoute({ url, pipeline, group: "billing", sourceIsFenced: true });
-    return new TwoGroups(new Database(file, { timeout: 10_000 }), client, route);
+    return new TwoGroups(new Database(file, { timeout: writePatienceMs }), client, route);
   }
 
   /** So many more transactions are acknowledged there. */

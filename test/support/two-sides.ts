@@ -12,12 +12,11 @@ import { openTargetText, type TargetTextAsker } from "../../connectors/postgres/
 import { openSqliteRowReader, type SqliteRowReader } from "../../connectors/sqlite/row-reader.js";
 import { makePlan, type PlanRequest } from "../../core/plan/make-plan.js";
 import { systemClock } from "../../core/clock.js";
-import { TailraceError } from "../../core/errors.js";
 import { Secret } from "../../core/secret.js";
 import { theGroup, writerEpoch } from "../../core/vocabulary/ids.js";
-import type { Position } from "../../core/vocabulary/position.js";
+import { comparePositions, type Position } from "../../core/vocabulary/position.js";
 import { openSqliteInspector } from "../../connectors/sqlite/inspect/inspector.js";
-import { takeBatch } from "./apply-batch.js";
+import { isOfTheSession, takeBatch } from "./apply-batch.js";
 import { freshBeginning } from "./follower.js";
 import { freshDatabase, type TestDatabase } from "./postgres.js";
 import { SourceFile } from "./sqlite.js";
@@ -111,8 +110,11 @@ export class TwoSides implements AsyncDisposable {
         await session.apply(windowOf({ before: session.applied, ...taken }), this.#abort.signal);
         applied = true;
       } catch (thrown) {
-        if (!(thrown instanceof TailraceError) || thrown.verdict !== "stand-by") throw thrown;
+        if (!isOfTheSession(thrown)) throw thrown;
         await this.#standBy();
+        // Its COMMIT may have come through.
+        const { applied: now } = this.parts.session;
+        applied = now !== null && comparePositions(now.position, value.position) >= 0;
       }
     }
     const { session, source } = this.parts;
@@ -126,7 +128,7 @@ export class TwoSides implements AsyncDisposable {
     while ((this.parts.session.applied?.position.order ?? 0) < wanted) await systemClock.delay(10, this.#abort.signal);
   }
 
-  /** As a sink that was replaced, or whose direction is not active: asks again until it may. */
+  /** As a sink that was replaced, that has lost its session, or whose direction is not active: asks again until it may. */
   async #standBy(): Promise<void> {
     await this.parts.session[Symbol.asyncDispose]();
     for (;;) {
@@ -134,7 +136,7 @@ export class TwoSides implements AsyncDisposable {
         this.parts.session = await this.parts.target.own({ group: theGroup, direction: "forward", takeoverMs: 30_000 }, this.#abort.signal);
         return;
       } catch (thrown) {
-        if (!(thrown instanceof TailraceError) || thrown.verdict !== "stand-by") throw thrown;
+        if (!isOfTheSession(thrown)) throw thrown;
         await systemClock.delay(20, this.#abort.signal);
       }
     }

@@ -129,9 +129,9 @@ function isBelow(a: readonly number[], b: readonly number[]): boolean {
   return first >= 0 && (a[first] ?? 0) < (b[first] ?? 0);
 }
 
-/** The server is away or comes back, or the state tables are not there yet. */
+/** The server is away, comes back or has no place left, or the state tables are not there yet. */
 function isOutage(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  if (typeof code === "string") return /^(08|57P|ECONN|EPIPE|ENOENT|42P01|3F000|55000|ETIMEDOUT)/.test(code);
+  if (typeof code === "string") return /^(08|57P|53300|ECONN|EPIPE|ENOENT|42P01|3F000|55000|ETIMEDOUT)/.test(code);
   return error instanceof Error && /terminated|ended|closed|timeout|not queryable/i.test(error.message);
 }
