@@ -13,10 +13,11 @@ import { type DuckTable, quoteText, signatureOf } from "../duck-table.js";
 import { checkShapes } from "./check-shapes.js";
 import { Database } from "./database.js";
 import type { CycleAnswer, CycleRequest, Engine, EngineOptions, Remembered, TableChanges } from "./engine.js";
+import { HeldChanges } from "./held-changes.js";
 import { RowGroups } from "./row-groups.js";
 import { type ChangesAsked, type ChangesPage, RowStore } from "./row-store.js";
 import { type Slices, type SlicesAsked, sortableBytes, SortedRows } from "./sorted-rows.js";
-import { type Compared, ToldTable } from "./told-table.js";
+import { type Compared, type Settled, ToldTable } from "./told-table.js";
 
 /** Orders beyond the last one of a cycle that the source may give out without asking. */
 export const ordersReserved = 1_000;
@@ -28,6 +29,7 @@ export class DiffEngine implements Engine {
   #store: RowStore | null = null;
   #sorted: SortedRows | null = null;
   #rowGroups: RowGroups | null = null;
+  #held: HeldChanges | null = null;
   #isAttached = false;
   #pieceRows = pieceRows;
 
@@ -43,6 +45,9 @@ export class DiffEngine implements Engine {
     this.#store = new RowStore(database, sortableBytes(memoryMb));
     this.#sorted = new SortedRows(database, sortableBytes(memoryMb));
     this.#rowGroups = new RowGroups(database);
+    this.#held = new HeldChanges(database, memoryMb);
+    // What the process before has left in the log was replayed, and is held.
+    await this.#held.letGo();
     await database.run("CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)");
     await database.run("CREATE TABLE IF NOT EXISTS told (n INTEGER PRIMARY KEY, signature VARCHAR NOT NULL)");
     await database.run("CREATE TABLE IF NOT EXISTS loose (n INTEGER PRIMARY KEY, rows BIGINT NOT NULL)");
@@ -100,7 +105,7 @@ export class DiffEngine implements Engine {
     if (whole.length > 0) order++;
     await database.transaction(async () => {
       for (const told of changed) await told.remember();
-      for (const { told, compared, isWhole } of looked) if (!isWhole) await told.settle(compared);
+      for (const { told, compared, isWhole } of looked) if (!isWhole) this.#note(told, await told.settle(compared));
       for (const n of request.establish) await this.#told(n).establish(this.#groups());
       for (const told of whole) {
         await told.establish(this.#groups());
@@ -108,6 +113,7 @@ export class DiffEngine implements Engine {
       }
       await this.#set({ order: order + ordersReserved, frozen: request.frozen ?? "" });
     });
+    await this.#heldChanges().settle();
     for (const { table } of changed) await this.#rows().gather(table);
     for (const { told } of looked) await told.forget();
     const rowsCompared = looked.reduce((sum, { compared }) => sum + compared.rows, 0);
@@ -214,6 +220,15 @@ export class DiffEngine implements Engine {
   #groups(): RowGroups {
     if (this.#rowGroups === null) throw new Error("the engine is not open");
     return this.#rowGroups;
+  }
+
+  #heldChanges(): HeldChanges {
+    if (this.#held === null) throw new Error("the engine is not open");
+    return this.#held;
+  }
+
+  #note({ table }: ToldTable, { moved, rows }: Settled): void {
+    this.#heldChanges().note(table.number, moved, rows);
   }
 
   #rows(): RowStore {

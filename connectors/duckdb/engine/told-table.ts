@@ -10,6 +10,11 @@ import { type DuckTable, keyColumns, quoteText, sameKey, signatureOf, type Table
 import type { Database } from "./database.js";
 import { changedSpans, type RowGroup, type RowGroups, type Span } from "./row-groups.js";
 
+/** Rows of what was told that were replaced where they stood, of so many. */
+export interface Settled {
+  readonly moved: number;
+  readonly rows: number;
+}
 export interface Compared {
   /** That were read. */
   readonly rows: number;
@@ -71,15 +76,19 @@ export class ToldTable {
   }
 
   /** In the transaction: what was told is what the copy holds. */
-  async settle({ isAsTold, groups }: Compared): Promise<void> {
-    if (isAsTold) return;
+  async settle({ isAsTold, groups }: Compared): Promise<Settled> {
+    if (isAsTold) return { moved: 0, rows: 0 };
     const { number: n } = this.table;
     const [found] = await this.database.rows<{ moved: bigint; rows: bigint; loose: bigint | null }>(
       `SELECT (SELECT count(*) FROM temp.d${n}) AS moved, (SELECT count(*) FROM state.s${n}) AS rows, (SELECT rows FROM loose WHERE n = ${n}) AS loose`,
     );
     const moved = Number(found?.moved ?? 0);
+    const rows = Number(found?.rows ?? 0);
     const loose = Number(found?.loose ?? 0) + moved;
-    if (loose > Math.max(looseLeast, Number(found?.rows ?? 0) / looseShare)) return await this.#make(groups);
+    if (loose > Math.max(looseLeast, rows / looseShare)) {
+      await this.#make(groups);
+      return { moved: 0, rows };
+    }
     if (moved > 0) {
       await this.database.run(
         `DELETE FROM state.s${n} AS s USING temp.d${n} AS d WHERE ${sameKey(this.table, "s", "d")};
@@ -88,6 +97,7 @@ export class ToldTable {
       );
     }
     await this.#keep(groups);
+    return { moved, rows };
   }
 
   /** In the transaction: the copy's rows are what was told, without being told here. */
