@@ -61,13 +61,13 @@ export class LiveApplication implements AsyncDisposable {
   }
 }
 
-/** In words of both databases, and read from the application's file itself. */
+/** In words of both databases, in whole numbers (a sum of doubles is not exact above 2^53), and read from the application's file itself. */
 export async function compareSums(application: LiveApplication, client: pg.Client): Promise<string> {
   const sums: readonly (readonly [string, string, string])[] = [
     [
       "reading",
-      'count(*), sum(id), sum(sensor), sum(level), sum(id % 1009 * level), sum(epoch("at"))::BIGINT',
-      'count(*), sum(id), sum(sensor), sum(level), sum(id % 1009 * level), sum(extract(epoch FROM "at"))::bigint',
+      'count(*), sum(id), sum(sensor), sum(level), sum(id % 1009 * level), sum(epoch_us("at"))',
+      'count(*), sum(id), sum(sensor), sum(level), sum(id % 1009 * level), sum((extract(epoch FROM "at") * 1000000)::bigint)',
     ],
     [
       "document",
@@ -77,8 +77,8 @@ export async function compareSums(application: LiveApplication, client: pg.Clien
     ["account", "count(*), sum(id), sum(balance), sum(strlen(note))", "count(*), sum(id), sum(balance), sum(octet_length(note))"],
     [
       "event",
-      "count(*), sum(who), sum(('0x' || substr(what, 1, 8))::UBIGINT), sum(epoch(\"at\"))::BIGINT",
-      "count(*), sum(who), sum(('x' || substr(what, 1, 8))::bit(32)::bigint), sum(extract(epoch FROM \"at\"))::bigint",
+      "count(*), sum(who), sum(('0x' || substr(what, 1, 8))::UBIGINT), sum(epoch_us(\"at\"))",
+      "count(*), sum(who), sum(('x' || substr(what, 1, 8))::bit(32)::bigint), sum((extract(epoch FROM \"at\") * 1000000)::bigint)",
     ],
   ];
   const said: string[] = [];
