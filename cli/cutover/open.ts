@@ -90,12 +90,18 @@ const checksOf = ({ sides: { direction }, finalCheck }: Verifier): Record<Direct
 
 export function limitsOf({ options }: Pick<Invocation, "options">): Partial<CutoverLimits> {
   const pauseMs = options.durationMs("maxPause");
-  if (pauseMs === null) return {};
-  // Half of it: for a transaction that the application is in the middle of, or for a DuckDB file to be closed, which writes its log into it.
-  const fenceWaitMs = pauseMs / 2;
-  // Whoever lets writes wait for long can bear that a dead tool makes them wait for half of it.
-  return { pauseMs, fenceWaitMs, leaseMs: Math.max(1_000, pauseMs / 2) };
+  return pauseMs === null ? {} : limitsOfPause(pauseMs);
 }
+
+/**
+ * Half of the pause: for a transaction that the application is in the middle of, or for a DuckDB file to be closed, which writes its log into it. Whoever
+ * lets writes wait for long can bear as well that a dead tool makes them wait for half of it.
+ */
+export const limitsOfPause = (pauseMs: number): Partial<CutoverLimits> => ({
+  pauseMs,
+  fenceWaitMs: pauseMs / 2,
+  leaseMs: Math.max(1_000, pauseMs / 2),
+});
 
 export const acceptedChecks = ({ options }: Invocation): readonly string[] =>
   (options.text("accept") ?? "")

@@ -2,7 +2,7 @@
 import { openDatabase } from "../../connectors/sqlite/database.js";
 import { TailraceError } from "../../core/errors.js";
 import { runCutover } from "../../services/cutover/run-cutover.js";
-import { firstGroup, withCutoverOf } from "../cutover/open.js";
+import { firstGroup, limitsOfPause, withCutoverOf } from "../cutover/open.js";
 import { formatCount, formatMs } from "../output/format.js";
 import { RoutedApplication, type RoutedOptions } from "./routed-application.js";
 import { wealth } from "./shop-database.js";
@@ -28,13 +28,7 @@ export async function bringHome(
 ): Promise<{ readonly said: string; readonly value: BroughtHome }> {
   const { settings, file, say } = options;
   return await withCutoverOf(
-    {
-      settings,
-      limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4, fenceWaitMs: maxPauseMs / 4 },
-      tell: () => {},
-      wayBack: true,
-      groupOf: firstGroup,
-    },
+    { settings, limits: limitsOfPause(maxPauseMs), tell: () => {}, wayBack: true, groupOf: firstGroup },
     signal,
     async ({ parts, url }) => {
       await using application = RoutedApplication.start(options, url.reveal());

@@ -6,7 +6,7 @@ import type { Settings } from "../../core/settings.js";
 import { runCutover } from "../../services/cutover/run-cutover.js";
 import { formatCount, formatMs } from "../output/format.js";
 import { prove } from "../cutover/prove.js";
-import { firstGroup, withCutoverOf } from "../cutover/open.js";
+import { firstGroup, limitsOfPause, withCutoverOf } from "../cutover/open.js";
 import { wealth } from "./shop-database.js";
 import { RoutedApplication } from "./routed-application.js";
 
@@ -37,13 +37,7 @@ export async function switchOver(
 ): Promise<{ readonly said: string; readonly value: SwitchedOver }> {
   const { settings, say } = options;
   return await withCutoverOf(
-    {
-      settings,
-      limits: { pauseMs: maxPauseMs, leaseMs: maxPauseMs / 4, fenceWaitMs: maxPauseMs / 4 },
-      tell: () => {},
-      wayBack: true,
-      groupOf: firstGroup,
-    },
+    { settings, limits: limitsOfPause(maxPauseMs), tell: () => {}, wayBack: true, groupOf: firstGroup },
     signal,
     async ({ parts, url, verifier }) => {
       await using application = RoutedApplication.start(options, url.reveal());
